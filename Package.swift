@@ -1,0 +1,56 @@
+// swift-tools-version:6.0
+import PackageDescription
+
+// Layers, strictly upward; Tests/ArchitectureTests reads the `import` lines and holds them to this picture.
+let package = Package(
+  name: "alidade",
+  products: [
+    .executable(name: "alidade", targets: ["Tool"]),
+    .executable(name: "alidade-taylorgreen", targets: ["Solver"]),
+    .library(name: "Alidade", targets: ["Compressor"]),
+  ],
+  targets: [
+    // C libraries: macros made functions, no logic.
+    .systemLibrary(name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
+    .systemLibrary(name: "CHDF5Parallel", pkgConfig: "hdf5-openmpi", providers: [.apt(["libhdf5-openmpi-dev"])]),
+    .systemLibrary(name: "CFFTW3", pkgConfig: "fftw3", providers: [.apt(["libfftw3-mpi-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CxxHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .target(name: "CMPI", dependencies: ["COpenMPI"]),
+    .target(name: "CHDF5", dependencies: ["CHDF5Parallel", "COpenMPI"]),
+    .target(name: "CFFTW", dependencies: ["CFFTW3", "COpenMPI"],
+            linkerSettings: [.linkedLibrary("fftw3_mpi"), .linkedLibrary("fftw3")]),
+    .target(name: "CKernels", linkerSettings: [.linkedLibrary("m")]),
+
+    // Science without communicators.
+    .target(name: "Fields"),
+    .target(name: "Statistics", dependencies: ["Fields"]),
+    .target(name: "Codecs", dependencies: ["Fields", "CKernels", "CZstd", "CxxHash"]),
+
+    // Ranks and files.
+    .target(name: "MPI", dependencies: ["CMPI", "COpenMPI"]),
+    .target(name: "HDF5", dependencies: ["CHDF5", "CHDF5Parallel", "MPI"]),
+    .target(name: "Decomposition", dependencies: ["Fields", "MPI"]),
+    .target(name: "Reduction", dependencies: ["Statistics", "Decomposition"]),
+    .target(name: "SnapshotIO", dependencies: ["HDF5", "Decomposition", "Codecs", "CxxHash", "CZstd"]),
+
+    // The job, and what uses it.
+    .target(name: "Compressor", dependencies: ["SnapshotIO", "Codecs", "Reduction"]),
+    .executableTarget(name: "Solver", dependencies: ["MPI", "CFFTW", "CFFTW3", "Compressor"]),
+    .executableTarget(name: "Tool", dependencies: ["Compressor"]),
+
+    // Tests.
+    .target(name: "Support", dependencies: ["Fields"], path: "Tests/Support"),
+    .executableTarget(name: "RankTests",
+                      dependencies: ["Support", "Compressor", "Decomposition", "Reduction", "SnapshotIO", "MPI", "HDF5"],
+                      path: "Tests/RankTests"),
+    .testTarget(name: "ArchitectureTests"),
+    .testTarget(name: "FieldsTests", dependencies: ["Fields", "Support"]),
+    .testTarget(name: "StatisticsTests", dependencies: ["Statistics", "Support"]),
+    .testTarget(name: "CodecsTests", dependencies: ["Codecs", "CKernels", "Support"]),
+    .testTarget(name: "LauncherTests", dependencies: ["Support", "RankTests"]),
+    .testTarget(name: "CommandLineTests", dependencies: ["Support", "Tool", "Solver"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c11
+)

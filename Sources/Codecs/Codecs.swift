@@ -1,0 +1,1 @@
+// Codecs: see docs/decisions/0001-architecture.md

@@ -1,0 +1,1 @@
+// Compressor: see docs/decisions/0001-architecture.md

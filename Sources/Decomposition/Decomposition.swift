@@ -1,0 +1,1 @@
+// Decomposition: see docs/decisions/0001-architecture.md

@@ -1,0 +1,36 @@
+/// Owned, uninitialised or zeroed memory for the cells of a box: one component, C order, elements of `type`.
+///
+/// A reference so that large arrays are never copied by accident; not shared between threads while written.
+public final class RawArray: @unchecked Sendable {
+  public let box: Box
+  public let elementSize: Int
+  public let pointer: UnsafeMutableRawPointer
+  public var count: Int { box.count }
+  public var byteCount: Int { box.count * elementSize }
+
+  public init(box: Box, elementSize: Int, zeroed: Bool = false) {
+    self.box = box; self.elementSize = elementSize
+    pointer = .allocate(byteCount: max(64, box.count * elementSize), alignment: 64)
+    if zeroed { pointer.initializeMemory(as: UInt8.self, repeating: 0, count: max(64, box.count * elementSize)) }
+  }
+  public convenience init(box: Box, type: ScalarType, zeroed: Bool = false) {
+    self.init(box: box, elementSize: type.size, zeroed: zeroed)
+  }
+  deinit { pointer.deallocate() }
+
+  @inlinable public func bound<T>(to: T.Type) -> UnsafeMutablePointer<T> { pointer.assumingMemoryBound(to: T.self) }
+
+  /// Copies the cells of `part` (inside both boxes) from `source`.
+  public func copy(_ part: Box, from source: RawArray) {
+    precondition(elementSize == source.elementSize)
+    let s = part.shape, run = s.x * elementSize
+    if run == 0 { return }
+    for z in part.lower.z..<part.upper.z {
+      for y in part.lower.y..<part.upper.y {
+        let i = Index3(z, y, part.lower.x)
+        (pointer + box.offset(of: i) * elementSize)
+          .copyMemory(from: source.pointer + source.box.offset(of: i) * elementSize, byteCount: run)
+      }
+    }
+  }
+}

@@ -1,0 +1,1 @@
+// HDF5: see docs/decisions/0001-architecture.md

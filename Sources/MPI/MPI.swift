@@ -1,0 +1,1 @@
+// MPI: see docs/decisions/0001-architecture.md

@@ -1,0 +1,1 @@
+// Reduction: see docs/decisions/0001-architecture.md

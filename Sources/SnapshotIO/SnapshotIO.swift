@@ -1,0 +1,1 @@
+// SnapshotIO: see docs/decisions/0001-architecture.md

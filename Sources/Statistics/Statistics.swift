@@ -1,0 +1,1 @@
+// Statistics: see docs/decisions/0001-architecture.md
