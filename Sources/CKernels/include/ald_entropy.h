@@ -64,6 +64,7 @@ double ald_cost(const ald_tables *t, const uint8_t *cls, const int32_t *val, siz
 
 // Shipped shape of each class: -8 log2 of the probability, 0...255.
 extern const uint8_t ald_base_tables[ALD_CLASSES][ALD_SYMBOLS];
+static inline const uint8_t *ald_base_row(int cls) { return ald_base_tables[cls]; }
 
 // Builds cumulative from frequencies. Returns 0, or -1 when a class does not sum to 1 << 15 or cannot code the escape.
 int ald_tables_finish(ald_tables *t);
