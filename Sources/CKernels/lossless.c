@@ -44,6 +44,8 @@ static void alr_classes(alr_class *c, int nz, int ny, int nx) {
     for (int i = 0; i < STENCIL; i++) {
       int dz = alr_stencil[i][0], dy = alr_stencil[i][1];
       int ok = dz < 0 ? az >= -dz : dy < 0 ? ay >= -dy : ax;
+      // The left end of a row and the first rows do without cells that would have to be extrapolated.
+      if ((!ax && alr_stencil[i][2] < 0) || (dz < 0 && dy < -ay)) ok = 0;
       // Extents of 1 have nothing beside them.
       if (dz < 0 && dy != 0 && ny == 1) ok = 0;
       if (alr_stencil[i][2] != 0 && nx == 1) ok = 0;
