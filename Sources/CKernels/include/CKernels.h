@@ -3,3 +3,5 @@
 #include "ald_entropy.h"
 #include "ald_quantise.h"
 #include "ald_survey.h"
+#include "ald_lossless.h"
+#include "ald_mask.h"
