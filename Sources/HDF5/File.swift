@@ -42,7 +42,7 @@ public final class File {
     let fcpl = try Handle("H5Pcreate", H5Pcreate(ald_H5P_FILE_CREATE()))
     if userBlock > 0 { try check("H5Pset_userblock", H5Pset_userblock(fcpl.id, hsize_t(userBlock))) }
     try check("H5Pset_obj_track_times", H5Pset_obj_track_times(fcpl.id, false))
-    try check("H5Pset_link_phase_change", H5Pset_link_phase_change(fcpl.id, 4096, 4096))
+    try check("H5Pset_link_phase_change", H5Pset_link_phase_change(fcpl.id, 512, 256))
     if creationOrder {
       let both = UInt32(H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED)
       try check("H5Pset_link_creation_order", H5Pset_link_creation_order(fcpl.id, both))

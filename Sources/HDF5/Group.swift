@@ -52,7 +52,7 @@ public func tracksCreationOrder(_ group: Handle) -> Bool {
 public func createGroup(in parent: Handle, _ name: String, creationOrder: Bool = false, compact: Bool = true) throws -> Handle {
   let plist = try Handle("H5Pcreate", H5Pcreate(ald_H5P_GROUP_CREATE()))
   try check("H5Pset_obj_track_times", H5Pset_obj_track_times(plist.id, false))
-  if compact { try check("H5Pset_link_phase_change", H5Pset_link_phase_change(plist.id, 4096, 4096)) }
+  if compact { try check("H5Pset_link_phase_change", H5Pset_link_phase_change(plist.id, 512, 256)) }
   if creationOrder {
     let both = UInt32(H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED)
     try check("H5Pset_link_creation_order", H5Pset_link_creation_order(plist.id, both))
