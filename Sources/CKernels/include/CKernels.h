@@ -2,3 +2,5 @@
 #pragma once
 #include "ald_entropy.h"
 #include "ald_interpolation.h"
+#include "ald_quantise.h"
+#include "ald_survey.h"

@@ -1,0 +1,133 @@
+import Fields
+
+// What a caller asks of the pipeline: one value per sub-command. Parsing and validation of text live in the tool; these
+// are already sane (positive numbers, non-empty names), but not yet checked against any data.
+
+/// How much is said on the terminal while working.
+public enum Verbosity: Int, Sendable { case quiet, normal, verbose }
+
+/// Which axes of the input wrap.
+public enum PeriodicAxes: Hashable, Sendable {
+  /// The file's attribute `periodic` decides; none where it has none.
+  case auto
+  case none
+  /// Axis letters, e.g. `"xy"`.
+  case axes(String)
+}
+
+/// A raw binary file: little-endian values in C order, last axis fastest.
+public struct RawLayout: Hashable, Sendable {
+  public var type: ScalarType
+  /// Extents, slowest axis first; as many as `axes` letters where those are given.
+  public var shape: [Int]
+  public init(type: ScalarType, shape: [Int]) { self.type = type; self.shape = shape }
+}
+
+/// Several scalar datasets taken as the components of one vector, in the order x, y, z.
+public struct VectorGroup: Hashable, Sendable {
+  public var name: String
+  public var components: [String]
+  public init(name: String, components: [String]) { self.name = name; self.components = components }
+}
+
+/// A bound for one field only; `--bound NAME:KIND=E`.
+public struct FieldBound: Hashable, Sendable {
+  public var name: String
+  public var bound: ErrorBound
+  public init(name: String, bound: ErrorBound) { self.name = name; self.bound = bound }
+}
+
+/// How to read an input that is not a container.
+public struct InputOptions: Sendable {
+  /// One letter of t, c, z, y, x per dimension; `nil`: from attributes, else by rank.
+  public var axes: String?
+  public var periodic: PeriodicAxes = .auto
+  /// `nil`: HDF5 or NetCDF-4.
+  public var raw: RawLayout?
+  public var vectors: [VectorGroup] = []
+  public init() {}
+}
+
+public struct CompressOptions: Sendable {
+  public var input: String
+  public var output: String
+  /// Empty: every floating-point dataset.
+  public var fields: [String] = []
+  /// For every field without an entry in `fieldBounds`. `.lossless` when each selected field has its own entry.
+  public var bound: ErrorBound
+  /// In the order given; a later entry of the same name replaces an earlier one.
+  public var fieldBounds: [FieldBound] = []
+  /// `nil`: all. An upper end of `Int.max` means "to the end".
+  public var steps: Range<Int>?
+  public var reading = InputOptions()
+  /// Only codecs that give random access by tile.
+  public var tileAccess = false
+  /// Threads per rank; at least 1.
+  public var threads = 1
+  /// Path of the JSON report.
+  public var report: String?
+  /// Read the container back before it gets its name.
+  public var verify = true
+  public var noClobber = false
+  /// Measure everything, write nothing.
+  public var dryRun = false
+  /// Forces one member of the codec bank; for tests and measurements.
+  public var codec: String?
+  public var verbosity = Verbosity.normal
+
+  public init(input: String, output: String, bound: ErrorBound) {
+    self.input = input; self.output = output; self.bound = bound
+  }
+  /// The bound that holds for `field`.
+  public func bound(for field: String) -> ErrorBound {
+    fieldBounds.last { $0.name == field }?.bound ?? bound
+  }
+}
+
+public struct DecompressOptions: Sendable {
+  public var input: String
+  public var output: String
+  /// Empty: all.
+  public var fields: [String] = []
+  public var steps: Range<Int>?
+  /// One range per spatial axis, storage order (z, y, x); `nil`: everything.
+  public var region: [Range<Int>]?
+  /// Also writes a description for visualisation tools beside the output.
+  public var xdmf = false
+  public var threads = 1
+  public var report: String?
+  public var noClobber = false
+  public var verbosity = Verbosity.normal
+  public init(input: String, output: String) { self.input = input; self.output = output }
+}
+
+public struct VerifyOptions: Sendable {
+  public var input: String
+  /// The original snapshot; `nil`: checksums and decodability only.
+  public var against: String?
+  /// How to read `against`.
+  public var reading = InputOptions()
+  public var threads = 1
+  public var report: String?
+  public var verbosity = Verbosity.normal
+  public init(input: String) { self.input = input }
+}
+
+/// `first` is the reference: ranges and relative errors refer to it. Either may be a container or a snapshot.
+public struct CompareOptions: Sendable {
+  public var first: String
+  public var second: String
+  public var fields: [String] = []
+  public var reading = InputOptions()
+  public var threads = 1
+  public var report: String?
+  public var verbosity = Verbosity.normal
+  public init(first: String, second: String) { self.first = first; self.second = second }
+}
+
+public struct InspectOptions: Sendable {
+  public var input: String
+  /// The report as JSON on standard output instead of text.
+  public var json = false
+  public init(input: String) { self.input = input }
+}

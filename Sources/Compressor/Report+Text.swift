@@ -1,0 +1,79 @@
+import Foundation
+
+extension Report {
+  /// For people: one block per field and step, then the whole file. At most 90 columns.
+  public func text() -> String {
+    var lines: [String] = []
+    for f in result.fields { lines += f.lines() + [""] }
+    let raw = result.fields.reduce(0) { $0 + $1.rawBytes }
+    let stored = result.fields.reduce(result.containerOverheadBytes) { $0 + $1.storedBytes }
+    if stored > 0 {
+      lines.append("total     \(bytes(raw)) -> \(bytes(stored))"
+        + " (container \(bytes(result.containerOverheadBytes)))  ratio \(short(Double(raw) / Double(stored)))")
+    }
+    if run.ranks > 0 {
+      var l = "run       \(run.ranks) rank\(run.ranks == 1 ? "" : "s") x \(run.threads) thread\(run.threads == 1 ? "" : "s")"
+      if run.seconds.isFinite {
+        l += "  \(short(run.seconds)) s"
+        if raw > 0, run.seconds > 0 { l += "  \(short(Double(raw) / run.seconds / 1e6)) MB/s" }
+      }
+      if run.peakMemory.maximum.isFinite { l += "  peak memory \(bytes(Int(run.peakMemory.maximum))) per rank" }
+      lines.append(l)
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+}
+
+extension FieldReport {
+  func lines() -> [String] {
+    var out: [String] = []
+    let when = time.isFinite ? " (time \(short(time)))" : ""
+    out.append("\(name)  step \(step)\(when)  \(shape.map(String.init).joined(separator: "x")) \(type)"
+      + (transform.isEmpty ? "" : "  \(transform)"))
+    func row(_ label: String, _ value: String) { out.append("  " + label.padding(toLength: 20, withPad: " ", startingAt: 0) + value) }
+    if let b = bound {
+      var v = b.kind == "lossless" ? "lossless" : "\(b.kind) \(short(b.value))"
+      if b.absolute.isFinite, b.kind != "lossless", b.kind != "abs" { v += "  = \(precise(b.absolute)) absolute" }
+      if let kept = boundKept { v += kept ? "  kept" : "  VIOLATED" }
+      row("bound", v)
+    } else if let kept = boundKept { row("bound", kept ? "kept" : "VIOLATED") }
+    if storedBytes > 0 {
+      row("size", "\(bytes(rawBytes)) -> \(bytes(storedBytes))  ratio \(short(ratio))  \(short(bitsPerValue)) bits/value")
+      let p = storedParts
+      row("", "streams \(bytes(p.streams)), index \(bytes(p.index)), tables \(bytes(p.tables)), side \(bytes(p.side))")
+    } else if rawBytes > 0 { row("size", bytes(rawBytes)) }
+    if masked > 0 { row("masked", "\(masked) of \(masked + validValues) values") }
+    if maxAbsError.isFinite {
+      row("largest error", precise(maxAbsError))
+      row("rmse", "\(precise(rmse))  nrmse \(short(nrmse))  psnr " + (psnrDB.isFinite ? "\(short(psnrDB)) dB" : rmse == 0 ? "exact" : "-"))
+      if bias.isFinite { row("bias", short(bias)) }
+    }
+    if ssim.isFinite { row("ssim", precise(ssim)) }
+    let a = errorAutocorrelation
+    let lag1 = [("z", a.z), ("y", a.y), ("x", a.x)].compactMap { n, v in v.first.map { "\(n) \(short($0))" } }
+    if !lag1.isEmpty { row("error at lag 1", lag1.joined(separator: "  ")) }
+    for (i, t) in totals.enumerated() {
+      row(i == 0 ? "total" : "", "\(precise(t.original)) -> \(precise(t.decoded))")
+    }
+    for o in observables {
+      row(o.name, "\(precise(o.original)) -> \(precise(o.decoded))  error \(short(o.error)) (predicted \(short(o.predictedError)))")
+    }
+    return out
+  }
+}
+
+private func formatted(_ v: Double, _ digits: Int) -> String {
+  guard v.isFinite else { return "-" }
+  return String(format: "%.\(digits)g", v)
+}
+/// Four significant digits.
+private func short(_ v: Double) -> String { formatted(v, 4) }
+/// Seven significant digits.
+private func precise(_ v: Double) -> String { formatted(v, 7) }
+
+private func bytes(_ n: Int) -> String {
+  if n < 10_000 { return "\(n) B" }
+  var v = Double(n), unit = "B"
+  for u in ["kB", "MB", "GB", "TB", "PB"] where v >= 1000 { v /= 1000; unit = u }
+  return "\(short(v)) \(unit)"
+}

@@ -1,0 +1,182 @@
+/// What was kept and what it cost; see docs/report.md. `result` has the same text for any number of ranks.
+public struct Report: Codable, Equatable, Sendable {
+  public static let currentSchema = 1
+  public var schema = Report.currentSchema
+  public var result = Result()
+  public var run = Run()
+  public init() {}
+
+  public struct Result: Codable, Equatable, Sendable {
+    /// One per field and step, in the order of the container.
+    public var fields: [FieldReport] = []
+    /// File size minus every field's `stored_bytes`; 0 where there is no container.
+    public var containerOverheadBytes = 0
+    public init() {}
+    enum CodingKeys: String, CodingKey { case fields, containerOverheadBytes = "container_overhead_bytes" }
+  }
+
+  /// False as soon as one field's bound is known to be violated.
+  public var promisesKept: Bool { result.fields.allSatisfy { $0.boundKept != false } }
+}
+
+/// One field at one step.
+///
+/// Everything a command does not know is NaN, `nil` or empty, and null or empty in the JSON.
+public struct FieldReport: Codable, Equatable, Sendable {
+  public var name: String
+  public var step: Int
+  /// Physical time of the step, where the input has one.
+  @Number public var time: Double = .nan
+  /// Extents of one step in storage order, components included.
+  public var shape: [Int] = []
+  /// `float32` or `float64`.
+  public var type = ""
+  @OrNull public var bound: Bound?
+  /// The pointwise absolute error bound the codec really worked to; 0 when lossless.
+  @Number public var granted: Double = .nan
+  public var rawBytes = 0
+  public var storedParts = StoredParts()
+  /// Of the values that are neither masked nor fill.
+  public var validValues = 0
+  @Number public var maxAbsError: Double = .nan
+  @Number public var rmse: Double = .nan
+  /// rmse / range of the original.
+  @Number public var nrmse: Double = .nan
+  /// 20 log10(range / rmse); null when the error is zero.
+  @Number public var psnrDB: Double = .nan
+  /// Mean of decoded - original.
+  @Number public var bias: Double = .nan
+  public var errorHistogram = Histogram()
+  public var errorAutocorrelation = Autocorrelation()
+  @Number public var ssim: Double = .nan
+  /// One per component.
+  public var totals: [Total] = []
+  /// `nil` where the original was not at hand.
+  @OrNull public var boundKept: Bool?
+  /// Values that are NaN, infinite or fill.
+  public var masked = 0
+  /// Name of the codec.
+  public var transform = ""
+  public var observables: [ObservableReport] = []
+
+  public init(name: String, step: Int) { self.name = name; self.step = step }
+
+  /// Everything this field and step occupies.
+  public var storedBytes: Int { storedParts.total }
+  /// raw / stored; NaN when nothing is stored.
+  public var ratio: Double { storedBytes > 0 ? Double(rawBytes) / Double(storedBytes) : .nan }
+  /// 8 stored bytes / valid values; the mask is included in the bytes.
+  public var bitsPerValue: Double { validValues > 0 && storedBytes > 0 ? 8 * Double(storedBytes) / Double(validValues) : .nan }
+
+  public struct Bound: Codable, Equatable, Sendable {
+    /// abs, rel, pwrel, psnr, rate, lossless.
+    public var kind: String
+    @Number public var value: Double
+    /// The absolute bound it resolves to: pointwise for abs and rel, on the rmse for psnr; null where there is none.
+    @Number public var absolute: Double
+    public init(kind: String, value: Double, absolute: Double) { self.kind = kind; self.value = value; self.absolute = absolute }
+  }
+
+  /// Bytes in the container. One-off costs of a field (tables, side information) are charged to its first step.
+  public struct StoredParts: Codable, Equatable, Sendable {
+    public var streams = 0, index = 0, tables = 0, side = 0
+    public init(streams: Int = 0, index: Int = 0, tables: Int = 0, side: Int = 0) {
+      self.streams = streams; self.index = index; self.tables = tables; self.side = side
+    }
+    public var total: Int { streams + index + tables + side }
+  }
+
+  /// Counts of decoded - original in equal bins over [lower, upper].
+  public struct Histogram: Codable, Equatable, Sendable {
+    @Number public var lower: Double = .nan
+    @Number public var upper: Double = .nan
+    public var counts: [Int] = []
+    public init() {}
+    public init(lower: Double, upper: Double, counts: [Int]) { self.lower = lower; self.upper = upper; self.counts = counts }
+  }
+
+  /// Autocorrelation coefficient of the error at lags 1, 2, ... along each storage axis; empty along an axis of extent 1.
+  public struct Autocorrelation: Codable, Equatable, Sendable {
+    @Numbers public var z: [Double] = []
+    @Numbers public var y: [Double] = []
+    @Numbers public var x: [Double] = []
+    public init() {}
+    public init(z: [Double], y: [Double], x: [Double]) { self.z = z; self.y = y; self.x = x }
+  }
+
+  /// Sum over all valid cells of one component.
+  public struct Total: Codable, Equatable, Sendable {
+    @Number public var original: Double
+    @Number public var decoded: Double
+    public init(original: Double, decoded: Double) { self.original = original; self.decoded = decoded }
+  }
+}
+
+/// An observable of the original and of the decoded field, with the law's prediction beside the measurement.
+public struct ObservableReport: Codable, Equatable, Sendable {
+  public var name: String
+  @Number public var original: Double = .nan
+  @Number public var decoded: Double = .nan
+  @Number public var error: Double = .nan
+  @Number public var predictedError: Double = .nan
+  @OrNull public var alignment: Alignment?
+  public init(name: String) { self.name = name }
+
+  public struct Alignment: Codable, Equatable, Sendable {
+    @Number public var overlap: Double = .nan
+    @Number public var chance: Double = .nan
+    @Numbers public var ci: [Double] = []
+    public var k = 0
+    @Number public var cv2: Double = .nan
+    @Number public var maxGainDB: Double = .nan
+    @Number public var predictedCostDB: Double = .nan
+    public init() {}
+    enum CodingKeys: String, CodingKey {
+      case overlap, chance, ci, k, cv2, maxGainDB = "max_gain_db", predictedCostDB = "predicted_cost_db"
+    }
+  }
+  enum CodingKeys: String, CodingKey { case name, original, decoded, error, predictedError = "predicted_error", alignment }
+}
+
+/// How the result came about; may differ from run to run.
+public struct Run: Codable, Equatable, Sendable {
+  /// The sub-command.
+  public var command = ""
+  public var ranks = 0
+  public var threads = 0
+  /// Of rank 0.
+  public var host = ""
+  /// "alidade", "mpi", "hdf5", ...
+  public var versions: [String: String] = [:]
+  /// Wall time of the whole command, slowest rank.
+  @Number public var seconds: Double = .nan
+  /// In the order they ran.
+  public var phases: [Phase] = []
+  /// Resident, in bytes.
+  public var peakMemory = Spread()
+  public init() {}
+
+  public struct Phase: Codable, Equatable, Sendable {
+    public var name: String
+    public var seconds: Spread
+    public var bytes: Spread
+    public init(name: String, seconds: Spread, bytes: Spread) { self.name = name; self.seconds = seconds; self.bytes = bytes }
+  }
+
+  /// Over the ranks.
+  public struct Spread: Codable, Equatable, Sendable {
+    @Number public var minimum: Double = .nan
+    @Number public var median: Double = .nan
+    @Number public var maximum: Double = .nan
+    public init() {}
+    /// Of one value per rank; all null when empty. The median is the lower one of an even count.
+    public init(_ perRank: [Double]) {
+      let s = perRank.sorted()
+      guard let first = s.first, let last = s.last else { return }
+      minimum = first; median = s[(s.count - 1) / 2]; maximum = last
+    }
+  }
+  enum CodingKeys: String, CodingKey {
+    case command, ranks, threads, host, versions, seconds, phases, peakMemory = "peak_memory_bytes"
+  }
+}

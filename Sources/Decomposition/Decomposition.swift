@@ -1,1 +1,0 @@
-// Decomposition: see docs/decisions/0001-architecture.md

@@ -1,0 +1,73 @@
+import CMPI
+import COpenMPI
+
+/// Messages between pairs of ranks that are in flight together.
+///
+/// Owns the buffers until the library is done with them. Messages between two ranks arrive in the order sent;
+/// a message longer than `largestMessage` travels in pieces. Post receives first, in rank order, then sends.
+public struct Exchange: ~Copyable {
+  private let handle: OpaquePointer
+  private let piece: Int
+  private var requests: [OpaquePointer?] = []
+  private var outgoing: [UnsafeMutableRawBufferPointer] = []
+  private var incoming: [UnsafeMutableRawBufferPointer] = []
+  private var finished = false
+  /// Bytes and messages (pieces count) sent to other ranks.
+  public private(set) var bytesSent = 0, messages = 0
+
+  public init(_ ranks: borrowing Communicator) { handle = ranks.handle; piece = ranks.largestMessage }
+
+  deinit {
+    // Never free what the library may still write to.
+    guard finished || requests.isEmpty else { return }
+    for b in outgoing { b.deallocate() }
+    for b in incoming { b.deallocate() }
+  }
+
+  /// Posts the receipt of `count` bytes; they are the next of `withReceived`.
+  public mutating func receive(_ count: Int, from rank: Int) throws {
+    let b = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+    incoming.append(b)
+    var at = 0
+    while at < count {
+      let n = min(piece, count - at)
+      var r: OpaquePointer?
+      try check("MPI_Irecv", MPI_Irecv(b.baseAddress! + at, Int32(n), cmpi_byte(), Int32(rank), Exchange.tag, handle, &r))
+      requests.append(r)
+      at += n
+    }
+  }
+
+  /// Lets `fill` write a message of `count` bytes and starts sending it.
+  public mutating func send(_ count: Int, to rank: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) throws {
+    let b = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+    outgoing.append(b)
+    fill(b)
+    var at = 0
+    while at < count {
+      let n = min(piece, count - at)
+      var r: OpaquePointer?
+      try check("MPI_Isend", MPI_Isend(b.baseAddress! + at, Int32(n), cmpi_byte(), Int32(rank), Exchange.tag, handle, &r))
+      requests.append(r)
+      at += n
+      messages += 1
+    }
+    bytesSent += count
+  }
+
+  /// Waits until every message has left and arrived.
+  public mutating func finish() throws {
+    try check("MPI_Waitall", MPI_Waitall(Int32(requests.count), &requests, cmpi_statuses_ignore()))
+    finished = true
+    for b in outgoing { b.deallocate() }
+    outgoing = []
+  }
+
+  /// The message posted as number `i`, after `finish`.
+  public func withReceived<R>(_ i: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+    precondition(finished, "messages are still under way")
+    return body(UnsafeRawBufferPointer(incoming[i]))
+  }
+
+  private static var tag: Int32 { 17 }
+}

@@ -1,1 +1,0 @@
-// MPI: see docs/decisions/0001-architecture.md

@@ -1,0 +1,192 @@
+import Compressor
+import Fields
+
+// The five sub-commands. An option's text appears in the help exactly as here.
+
+private let common: [Option] = [
+  .value("threads", "N", "threads per rank (default 1)"),
+  .value("report", "FILE", "write the report as JSON"),
+  .flag("quiet", short: "q", "say nothing but errors"),
+  .flag("verbose", short: "v", "say more"),
+  .flag("help", short: "h", "this text"),
+]
+
+private let reading: [Option] = [
+  .value("vector", "NAME=X,Y[,Z]", "take scalar datasets as one vector", repeats: true),
+  .value("periodic", "AXES", "axes that wrap: xyz, auto or none (auto)"),
+  .value("axes", "LETTERS", "one of t,c,z,y,x per dimension"),
+  .flag("raw", "the input is raw little-endian values"),
+  .value("type", "f32|f64", "element type of a raw input"),
+  .value("shape", "NZ,NY,NX", "extents of a raw input, last fastest"),
+]
+
+private let bounds: [(option: Option, kind: String)] = [
+  (.value("abs", "E", "|error| <= E"), "abs"),
+  (.value("rel", "E", "|error| <= E times the global range"), "rel"),
+  (.value("pwrel", "E", "|error| <= E times |value|"), "pwrel"),
+  (.value("psnr", "DB", "at least this PSNR"), "psnr"),
+  (.value("rate", "BITS", "stored bits per valid value"), "rate"),
+  (.flag("lossless", "keep every bit"), "lossless"),
+]
+
+extension Command {
+  static let compress = Command(
+    name: "compress", summary: "Compress a snapshot into a container.",
+    operands: "IN -o OUT.ald [-f NAME]... BOUND [OPTIONS]",
+    options: [
+      .value("output", short: "o", "OUT.ald", "the container to write"),
+      .value("field", short: "f", "NAME", "only this dataset (default: all floating)", repeats: true),
+    ] + bounds.map(\.option) + [
+      .value("bound", "NAME:KIND=E", "another bound for one field", repeats: true),
+      .value("steps", "A:B", "only time steps A to B-1"),
+    ] + reading + [
+      .value("access", "tile", "only codecs with random access by tile"),
+      .flag("no-verify", "do not read the container back"),
+      .flag("no-clobber", "refuse to replace an existing file"),
+      .flag("dry-run", "measure everything, write nothing"),
+      Option(long: "codec", kind: .value("NAME"), hidden: true),
+      .later("observe", takesValue: true), .later("keep", takesValue: true), .later("max-psnr-loss", takesValue: true),
+    ] + common
+  ) { a throws(Failure) in
+    let input = try a.operands("IN")[0]
+    let dryRun = a.has("dry-run")
+    guard let output = a.last("output") ?? (dryRun ? "" : nil) else {
+      throw Failure(.usage, "no output; give -o OUT.ald")
+    }
+    var o = CompressOptions(input: input, output: output, bound: .lossless)
+    o.fields = try a.fields()
+    for text in a.all("bound") { o.fieldBounds.append(try fieldBound(text)) }
+    let given = bounds.filter { a.has($0.option.long) }
+    if given.count > 1 {
+      throw Failure(.usage, "two bounds given: " + given.map { "--" + $0.option.long }.joined(separator: " and "))
+    }
+    if let b = given.first {
+      o.bound = b.kind == "lossless" ? .lossless
+        : try Tool.bound(kind: b.kind, a.last(b.kind) ?? "", for: "--" + b.kind)
+    } else if o.fields.isEmpty || !o.fields.allSatisfy({ f in o.fieldBounds.contains { $0.name == f } }) {
+      throw Failure(.usage, "no bound; give one of --abs, --rel, --pwrel, --psnr, --rate or --lossless")
+    }
+    o.steps = try a.steps()
+    o.reading = try a.reading()
+    if let access = a.last("access") {
+      if access != "tile" { throw Failure(.usage, "--access knows only 'tile', not '\(access)'") }
+      o.tileAccess = true
+    }
+    o.threads = try a.threads()
+    o.report = a.last("report")
+    o.verify = !a.has("no-verify")
+    o.noClobber = a.has("no-clobber")
+    o.dryRun = dryRun
+    o.codec = a.last("codec")
+    o.verbosity = try a.verbosity()
+    return .compress(o)
+  }
+
+  static let decompress = Command(
+    name: "decompress", summary: "Decode a container, or a region of it, into HDF5.",
+    operands: "IN.ald -o OUT.h5 [-f NAME]... [OPTIONS]",
+    options: [
+      .value("output", short: "o", "OUT.h5", "the file to write"),
+      .value("field", short: "f", "NAME", "only this field (default: all)", repeats: true),
+      .value("steps", "A:B", "only time steps A to B-1"),
+      .value("region", "Z0:Z1,Y0:Y1,X0:X1", "only these cells, storage order"),
+      .flag("xdmf", "also describe the output for viewers"),
+      .flag("no-clobber", "refuse to replace an existing file"),
+      .later("resolution", takesValue: true), .later("restore", takesValue: false),
+    ] + common
+  ) { a throws(Failure) in
+    let input = try a.operands("IN.ald")[0]
+    guard let output = a.last("output") else { throw Failure(.usage, "no output; give -o OUT.h5") }
+    var o = DecompressOptions(input: input, output: output)
+    o.fields = try a.fields()
+    o.steps = try a.steps()
+    if let r = a.last("region") { o.region = try region(r) }
+    o.xdmf = a.has("xdmf")
+    o.threads = try a.threads()
+    o.report = a.last("report")
+    o.noClobber = a.has("no-clobber")
+    o.verbosity = try a.verbosity()
+    return .decompress(o)
+  }
+
+  static let verify = Command(
+    name: "verify", summary: "Check a container, and its bounds against the original.",
+    operands: "IN.ald [--against ORIGINAL] [OPTIONS]",
+    options: [.value("against", "ORIGINAL", "the snapshot it was made from")] + reading + common
+  ) { a throws(Failure) in
+    var o = VerifyOptions(input: try a.operands("IN.ald")[0])
+    o.against = a.last("against")
+    o.reading = try a.reading()
+    o.threads = try a.threads()
+    o.report = a.last("report")
+    o.verbosity = try a.verbosity()
+    return .verify(o)
+  }
+
+  static let compare = Command(
+    name: "compare", summary: "Measure how B differs from A (snapshots or containers).",
+    operands: "A B [-f NAME]... [OPTIONS]",
+    options: [
+      .value("field", short: "f", "NAME", "only this dataset (default: all common)", repeats: true),
+      .later("observe", takesValue: true),
+    ] + reading + common
+  ) { a throws(Failure) in
+    let files = try a.operands("A", "B")
+    var o = CompareOptions(first: files[0], second: files[1])
+    o.fields = try a.fields()
+    o.reading = try a.reading()
+    o.threads = try a.threads()
+    o.report = a.last("report")
+    o.verbosity = try a.verbosity()
+    return .compare(o)
+  }
+
+  static let inspect = Command(
+    name: "inspect", summary: "Show what a container holds, without decoding.",
+    operands: "IN.ald [--json]",
+    options: [.flag("json", "as JSON on standard output"), .flag("help", short: "h", "this text")]
+  ) { a throws(Failure) in
+    var o = InspectOptions(input: try a.operands("IN.ald")[0])
+    o.json = a.has("json")
+    return .inspect(o)
+  }
+}
+
+extension Arguments {
+  fileprivate func fields() throws(Failure) -> [String] {
+    let names = all("field")
+    for (i, n) in names.enumerated() where names[..<i].contains(n) { throw Failure(.usage, "field '\(n)' is given twice") }
+    return names
+  }
+  fileprivate func steps() throws(Failure) -> Range<Int>? {
+    guard let text = last("steps") else { return nil }
+    return try Tool.steps(text)
+  }
+  fileprivate func threads() throws(Failure) -> Int {
+    guard let text = last("threads") else { return 1 }
+    return try count(text, for: "--threads")
+  }
+  fileprivate func verbosity() throws(Failure) -> Verbosity {
+    if has("quiet"), has("verbose") { throw Failure(.usage, "--quiet and --verbose exclude each other") }
+    return has("quiet") ? .quiet : has("verbose") ? .verbose : .normal
+  }
+  fileprivate func reading() throws(Failure) -> InputOptions {
+    var r = InputOptions()
+    for text in all("vector") { r.vectors.append(try vector(text)) }
+    if let text = last("periodic") { r.periodic = try periodic(text) }
+    if let text = last("axes") { r.axes = try axes(text) }
+    if has("raw") {
+      guard let type = last("type"), let extents = last("shape") else {
+        throw Failure(.usage, "--raw needs --type f32|f64 and --shape nz,ny,nx")
+      }
+      guard type == "f32" || type == "f64" else { throw Failure(.usage, "--type must be f32 or f64, not '\(type)'") }
+      r.raw = RawLayout(type: type == "f32" ? .float32 : .float64, shape: try shape(extents))
+      if let axes = r.axes, axes.count != r.raw!.shape.count {
+        throw Failure(.usage, "--axes \(axes) names \(axes.count) dimensions, --shape \(extents) has \(r.raw!.shape.count)")
+      }
+    } else if has("type") || has("shape") {
+      throw Failure(.usage, "--type and --shape describe a raw input; give --raw with them")
+    }
+    return r
+  }
+}

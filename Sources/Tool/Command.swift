@@ -1,0 +1,81 @@
+import Compressor
+import Fields
+
+/// A parsed command line.
+enum Request {
+  case compress(CompressOptions)
+  case decompress(DecompressOptions)
+  case verify(VerifyOptions)
+  case compare(CompareOptions)
+  case inspect(InspectOptions)
+  /// Text for standard output, exit 0.
+  case print(String)
+  case version
+}
+
+/// A sub-command: what the help says and how words become options.
+struct Command: Sendable {
+  let name: String
+  let summary: String
+  let operands: String
+  nonisolated(unsafe) let options: [Option]
+  let request: @Sendable (Arguments) throws(Failure) -> Request
+
+  static let all = [compress, decompress, verify, compare, inspect]
+  /// Recognised names whose work is still to come.
+  static let later = ["align", "sweep", "report", "campaign", "audit", "train"]
+
+  /// The whole command line without the program's name.
+  static func parse(_ words: [String]) throws(Failure) -> Request {
+    guard let first = words.first else { throw Failure(.usage, "no sub-command; see 'alidade --help'") }
+    switch first {
+    case "--help", "-h", "help":
+      if words.count > 1, let c = all.first(where: { $0.name == words[1] }) { return .print(c.help) }
+      return .print(overview)
+    case "--version": return .version
+    default: break
+    }
+    if later.contains(first) { throw Failure(.usage, "'alidade \(first)' is not available in this version") }
+    guard let command = all.first(where: { $0.name == first }) else {
+      throw Failure(.usage, "unknown sub-command '\(first)'" + suggestion(for: first, among: all.map(\.name) + later)
+        + "; see 'alidade --help'")
+    }
+    let rest = words.dropFirst()
+    if rest.prefix(while: { $0 != "--" }).contains(where: { $0 == "--help" || $0 == "-h" }) { return .print(command.help) }
+    return try command.request(Arguments(rest, command: command))
+  }
+
+  static var overview: String {
+    var s = """
+      usage: alidade SUB-COMMAND ARGUMENTS        (alone or under mpirun / srun)
+
+      Compresses simulation snapshots with guaranteed error bounds, in parallel.
+
+
+      """
+    for c in all { s += "  " + c.name.padded(to: 12) + c.summary + "\n" }
+    return s + """
+
+      'alidade SUB-COMMAND --help' lists its options; 'alidade --version' the libraries.
+      Not available in this version: \(later.joined(separator: ", ")).
+
+      Exit codes: 0 ok, 1 usage, 2 input or output, 3 bound violated (no container is
+      left), 4 corrupt container, 6 inconsistent launch, 75 interrupted (safe to requeue).
+
+      """
+  }
+
+  var help: String {
+    var s = "usage: alidade \(name) \(operands)\n\n\(summary)\n\n"
+    for o in options where !o.hidden {
+      var left = "  " + (o.short.map { "-\($0), " } ?? "    ") + "--" + o.long
+      if case .value(let argument) = o.kind { left += " " + argument }
+      if left.count > 33 { s += left + "\n" + "".padded(to: 35) + o.help + "\n" } else { s += left.padded(to: 35) + o.help + "\n" }
+    }
+    return s
+  }
+}
+
+extension String {
+  func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+}
