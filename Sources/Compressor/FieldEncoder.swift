@@ -56,8 +56,10 @@ final class FieldEncoder {
     if case .pointwiseRelative = bound { zeros = true }
     survey = try phases.measure("survey") { try FieldSurvey(source, zerosAreSpecial: zeros, ranks: ranks) }
     target = Target(bound, survey: survey, type: source.type)
-    special = survey.specials.isEmpty ? nil : SpecialValues(type: source.type, table: survey.specials)
-    if target.logarithmic { workType = .float64 } else if source.type == .float64 { workType = .float64 } else {
+    special = survey.specials.isEmpty ? nil : try SpecialValues(type: source.type, patterns: survey.specials)
+    if target.logarithmic {
+      workType = LogMapping.logType(source.type, relativeBound: target.pointwise ?? 0)
+    } else if source.type == .float64 { workType = .float64 } else {
       workType = (target.rmse ?? .infinity) < survey.magnitude * 1e-6 ? .float64 : .float32
     }
   }
@@ -98,7 +100,7 @@ final class FieldEncoder {
     let u = Unit(index: unit, box: box, original: original, work: original)
     if let special {
       let categories = RawArray(box: box, elementSize: 1)
-      if special.classify(original, into: categories.bound(to: UInt8.self)) > 0 {
+      if special.classify(original, into: categories.bound(to: UInt8.self)).dropFirst().contains(where: { $0 > 0 }) {
         u.categories = categories
         let mask = RawArray(box: box, elementSize: 1)
         let c = categories.bound(to: UInt8.self), m = mask.bound(to: UInt8.self)
@@ -108,9 +110,10 @@ final class FieldEncoder {
       }
     }
     if target.logarithmic {
-      let (logs, signs) = LogMapping.forward(original, type: source.type, mask: u.mask)
-      u.work = logs
-      u.stream.signs = signs
+      let logs = LogMapping.forward(original, mask: u.maskPointer, logType: workType)
+      u.work = logs.log
+      u.negative = logs.negative
+      u.stream.signs = MaskCodec.encode(logs.negative, box: box, within: u.maskPointer)
     } else if workType != source.type {
       u.work = widened(original)
     }
@@ -142,7 +145,7 @@ final class FieldEncoder {
 
   /// Working values of a region with halo, for the transforms (never masked).
   func workRegion(_ a: RawArray) -> RawArray {
-    if target.logarithmic { return LogMapping.forward(a, type: source.type, mask: nil).0 }
+    if target.logarithmic { return LogMapping.forward(a, mask: nil, logType: workType).log }
     return workType == source.type ? a : widened(a)
   }
 
@@ -156,11 +159,11 @@ final class FieldEncoder {
 
   /// Decoded tile in the stored type: mapping undone, outliers found, applied and coded, specials restored. Adds to `statistics`.
   func finish(_ u: Unit, statistics: inout ErrorStatistics) throws {
-    let restored = Restoration.stored(u.decoded!, type: source.type, logarithmic: target.logarithmic, signs: u.stream.signs, mask: u.mask)
+    let restored = Restoration.stored(u.decoded!, type: source.type, negative: u.negative, mask: u.maskPointer)
     if let bound = target.pointwise {
       u.stream.outliers = target.logarithmic
-        ? OutlierCodec.encodeRelative(original: u.original, decoded: restored, type: source.type, mask: u.mask, bound: bound)
-        : OutlierCodec.encode(original: u.original, decoded: restored, type: source.type, mask: u.mask, bound: bound)
+        ? OutlierCodec.encodeRelative(original: u.original, decoded: restored, mask: u.maskPointer, bound: bound)
+        : OutlierCodec.encode(original: u.original, decoded: restored, mask: u.maskPointer, bound: bound)
     }
     statistics.add(tile: u.box, original: u.original, decoded: restored, type: source.type, mask: u.mask)
   }

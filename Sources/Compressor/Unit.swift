@@ -16,6 +16,9 @@ final class Unit: @unchecked Sendable {
   var work: RawArray
   /// 1 = valid, for the kernels; `nil`: all valid.
   var mask: RawArray?
+  var maskPointer: UnsafePointer<UInt8>? { mask.map { UnsafePointer($0.bound(to: UInt8.self)) } }
+  /// 1 where the value is below zero; logarithmic fields only.
+  var negative: [UInt8] = []
   var stream = TileStream()
   var symbols: Symbols?
   /// Decoded values before outliers, element type of the arithmetic.
