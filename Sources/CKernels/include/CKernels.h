@@ -1,3 +1,5 @@
 // CKernels: inner loops in C. Fixed order of operations, no FMA contraction, no libm where decoded values depend on it.
 #pragma once
 #include "ald_entropy.h"
+#include "ald_simd.h"
+#include "ald_transforms.h"
