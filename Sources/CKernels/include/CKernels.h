@@ -6,3 +6,5 @@
 #include "ald_survey.h"
 #include "ald_lossless.h"
 #include "ald_mask.h"
+#include "ald_simd.h"
+#include "ald_transforms.h"
