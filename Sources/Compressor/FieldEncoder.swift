@@ -38,6 +38,8 @@ final class FieldEncoder {
   let workType: ScalarType
   let special: SpecialValues?
   let phases: PhaseClock
+  /// Set when all values are multiples of a decimal or binary quantum.
+  var lattice: DecimalLattice.Quantum?
 
   /// Up to this many values (over all ranks) everything is held and counted; beyond, models come from a sample.
   static let heldValues = 1 << 22
@@ -76,8 +78,12 @@ final class FieldEncoder {
       coding.constants = survey.constants.map { $0 ?? 0 }
       return try runExact(coding, ranks: ranks)
     }
+    if forced == nil {
+      lattice = try phases.measure("survey") { try findLattice(ranks: ranks) }
+      if let q = lattice, target.lossless || (target.rmse ?? .infinity) < 0.3 * q.step, !target.logarithmic,
+        let exact = try runLattice(coding, ranks: ranks) { return exact }
+    }
     if target.lossless || forced == .lossless {
-      if let lattice = try runLattice(coding, ranks: ranks) { return lattice }
       coding.workType = source.type
       return try runExact(coding, ranks: ranks)
     }
@@ -158,7 +164,7 @@ final class FieldEncoder {
   }
 
   /// Decoded tile in the stored type: mapping undone, outliers found, applied and coded, specials restored. Adds to `statistics`.
-  func finish(_ u: Unit, statistics: inout ErrorStatistics) throws {
+  func finish(_ u: Unit, statistics: inout ErrorStatistics) {
     let restored = Restoration.stored(u.decoded!, type: source.type, negative: u.negative, mask: u.maskPointer)
     if let bound = target.pointwise {
       u.stream.outliers = target.logarithmic
@@ -166,6 +172,67 @@ final class FieldEncoder {
         : OutlierCodec.encode(original: u.original, decoded: restored, mask: u.maskPointer, bound: bound)
     }
     statistics.add(tile: u.box, original: u.original, decoded: restored, type: source.type, mask: u.mask)
+  }
+
+  /// - Collective: all ranks.
+  private func findLattice(ranks: borrowing Communicator) throws -> DecimalLattice.Quantum? {
+    var lattice = DecimalLattice()
+    for c in 0..<source.components {
+      for a in source.arrays[c] where a.count > 0 && lattice.isAlive {
+        if let special {
+          let categories = RawArray(box: a.box, elementSize: 1)
+          _ = special.classify(a, into: categories.bound(to: UInt8.self))
+          let m = categories.bound(to: UInt8.self)
+          for i in 0..<a.count { m[i] = m[i] == 0 ? 1 : 0 }
+          lattice.scan(a, mask: m)
+        } else { lattice.scan(a, mask: nil) }
+      }
+    }
+    let bytes = lattice.words.flatMap { w in withUnsafeBytes(of: w) { Array($0) } }
+    for (r, b) in try ranks.allGather(bytes).enumerated() where r != ranks.rank {
+      lattice.merge(DecimalLattice(words: b.withUnsafeBytes { Array($0.bindMemory(to: Int64.self)) }))
+    }
+    return lattice.quantum
+  }
+
+  /// Constant and lossless fields.
+  ///
+  /// - Collective: all ranks.
+  func runExact(_ coding: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
+    var statistics = [ErrorStatistics](repeating: emptyStatistics(), count: layout.components)
+    let none = emptyStatistics()
+    var streams: [[UInt8]] = []
+    try layout.forEachRegion(have: source.boxes, arrays: source.arrays, elementSize: source.type.size, halo: 0, ranks: ranks) { region, arrays in
+      var part: [Unit] = []
+      for t in region.tiles { for c in 0..<layout.components { part.append(try makeUnit(t * layout.components + c, from: arrays[c])) } }
+      let results = Slots<ErrorStatistics?>(part.count, nil), failures = Slots<(any Error)?>(part.count, nil)
+      phases.measure("entropy") {
+        parallelFor(part.count, threads: threads) { i in
+          let u = part[i]
+          if coding.member == .lossless {
+            u.stream.payload = LosslessCodec.encode(u.original, mask: u.maskPointer)
+            if check {
+              do {
+                let again = RawArray(box: u.box, type: source.type)
+                try u.stream.payload.withUnsafeBytes { try LosslessCodec.decode($0, into: again, mask: u.maskPointer) }
+                guard sameBits(again, u.original, u.maskPointer) else { throw CompressorError.notReproduced(stream: u.index) }
+              } catch { failures[i] = error }
+            }
+          }
+          if check {
+            var s = none
+            s.add(tile: u.box, original: u.original, decoded: u.original, type: source.type, mask: u.mask)
+            results[i] = s
+          }
+        }
+      }
+      for i in part.indices {
+        if let e = failures[i] { throw e }
+        if let s = results[i] { statistics[layout.component(of: part[i].index)].merge(s) }
+      }
+      streams += part.map(\.stream.bytes)
+    }
+    return try conclude(coding, streams: streams, statistics: statistics, ranks: ranks)
   }
 
   /// Reduces statistics and sizes; fills what is common to all members.

@@ -30,7 +30,6 @@ struct FieldSurvey: Sendable {
     var found = Set<UInt64>()
     var masked = 0, total = 0
     var firsts: [UInt64?] = [], same: [Bool] = []
-    let failure: (any Error)? = nil
     for c in 0..<source.components {
       var first: UInt64?, all = true
       for array in source.arrays[c] where array.count > 0 {
@@ -49,7 +48,6 @@ struct FieldSurvey: Sendable {
       }
       firsts.append(first); same.append(all)
     }
-    _ = failure
     // One gather of what was found, one reduction of the numbers.
     var packed = ByteWriter()
     for s in found.sorted().prefix(300) { packed.put(s) }
@@ -63,15 +61,13 @@ struct FieldSurvey: Sendable {
       throw AgreedError(rank: 0, exitCode: 2, message: "\(source.name): more than 200 different NaN, infinite or fill bit patterns; use --lossless")
     }
     specials = merged.sorted()
-    var numbers = IntegerSums([total, masked])
-    var extremes = Extremes(minima: [lo], maxima: [hi])
     // Constant detection: equal patterns everywhere means the smallest equals the largest.
     var patternsLow: [UInt64] = [], patternsHigh: [UInt64] = []
     for c in 0..<source.components {
       patternsLow.append(firsts[c] ?? .max)
       patternsHigh.append(same[c] ? (firsts[c] ?? 0) : .max)
     }
-    try Reduction.reduce(&numbers, &extremes, ranks: ranks)
+    let (numbers, extremes) = try reduce(IntegerSums([total, masked]), Extremes(minima: [lo], maxima: [hi]), ranks: ranks)
     let low = try ranks.allReduce(patternsLow, .min), high = try ranks.allReduce(patternsHigh, .max)
     constants = (0..<source.components).map { low[$0] == high[$0] ? low[$0] : nil }
     self.masked = numbers.values[1]
