@@ -41,19 +41,20 @@ static inline uint64_t gap(gaps *g, uint64_t v, int before, int *length, int dec
   return 1ull << k | (uint64_t)top << raw | low;
 }
 
-size_t ald_outlier_cap(size_t n, int size) { return n * (size_t)(size + 8) + 128; }
+size_t ald_outlier_count(const void *x, const void *y, int size, const uint8_t *mask, size_t n, double bound, int relative) {
+  size_t count = 0;
+  for (size_t i = 0; i < n; i++) {
+    double a = load(x, size, i), b = relative ? bound * magnitude(a) : bound;
+    count += !(magnitude(a - load(y, size, i)) <= b) & (!mask || mask[i]);
+  }
+  return count;
+}
+
+size_t ald_outlier_cap(size_t count, int size) { return 128 + 2 * (count * (size_t)(size + 8) + 32); }
 
 size_t ald_outlier_encode(const void *x, void *y, int size, const uint8_t *mask, size_t n, double bound, int relative,
-                          uint8_t *out, size_t cap, size_t *corrected) {
-  if (corrected) *corrected = 0;
-  size_t count = 0;
-  for (size_t i = 0; i < n; i++) if (!mask || mask[i]) {
-    double a = load(x, size, i), b = relative ? bound * magnitude(a) : bound;
-    if (!(magnitude(a - load(y, size, i)) <= b)) count++;
-  }
-  if (count == 0) return 0;
-  if (corrected) *corrected = count;
-  const size_t room = count * (size_t)(size + 8) / 2 + 32;
+                          size_t count, uint8_t *out, size_t cap) {
+  const size_t room = count * (size_t)(size + 8) + 32;
   if (cap < 24 + 2 * room) return (size_t)-1;
   gaps *g = malloc(sizeof *g);
   uint8_t *body = malloc(2 * room);

@@ -17,11 +17,12 @@ int ald_lossless_decode64(const uint8_t *in, size_t size, const uint8_t *mask, i
 
 // Corrections of a lossy decode. With relative == 0 every cell (mask != 0) where !(|x - y| <= bound) is moved by
 // sign * (2 k - 0.9) * bound and rounded, or replaced exactly; with relative != 0 the bound is bound * |x| and all
-// replacements are exact. y is corrected in place. Returns the number of bytes, 0 when there is nothing to correct,
-// (size_t)-1 when memory is short. *corrected (if not NULL) counts the corrected cells.
-size_t ald_outlier_cap(size_t n, int size);
+// replacements are exact. y is corrected in place. count is that of ald_outlier_count, > 0; ald_outlier_cap(count) bytes
+// suffice. Returns the number of bytes, (size_t)-1 when memory is short.
+size_t ald_outlier_count(const void *x, const void *y, int size, const uint8_t *mask, size_t n, double bound, int relative);
+size_t ald_outlier_cap(size_t count, int size);
 size_t ald_outlier_encode(const void *x, void *y, int size, const uint8_t *mask, size_t n, double bound, int relative,
-                          uint8_t *out, size_t cap, size_t *corrected);
+                          size_t count, uint8_t *out, size_t cap);
 int ald_outlier_decode(const uint8_t *in, size_t bytes, void *y, int size, size_t n, double bound);
 
 // log2 of a positive finite number (subnormals too) and 2^y, absolute and relative error below 1e-15; no libm.
