@@ -19,6 +19,8 @@ static int rows_take(band_rows *r) {
   return r->count < r->cap && h * r->every < (uint64_t)1 << 32;
 }
 static inline uint32_t magnitude(int32_t v) { return v < 0 ? 0u - (uint32_t)v : (uint32_t)v; }
+// The constant's weight: quarter octaves from 1/4096, in 12 fractional bits.
+static inline uint32_t constant_of(uint8_t code) { return (4u + (code & 3u)) << (code >> 2 & 15) >> 2; }
 static inline int bit_length(uint32_t m) { return m ? 32 - __builtin_clz(m) : 0; }
 static inline int32_t wrap_add(int32_t a, int32_t b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
 static inline int32_t wrap_sub(int32_t a, int32_t b) { return (int32_t)((uint32_t)a - (uint32_t)b); }

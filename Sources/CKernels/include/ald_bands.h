@@ -22,7 +22,7 @@
 #define ALD_BAND_SCALE_ONE 18   // scale code c stands for 2^((c - 18) / 2)
 
 typedef struct ald_band_model {
-  uint8_t weight[ALD_BAND_GROUPS][ALD_BAND_FEATURES];  // 0...63 in 1/64; the constant's: code^2 / 4096, 0...63
+  uint8_t weight[ALD_BAND_GROUPS][ALD_BAND_FEATURES];  // 0...63 in 1/64; the constant's: quarter octaves from 1/4096
   uint8_t scale[ALD_BAND_SCALES];                      // 0...63; lapped transform only
 } ald_band_model;
 
