@@ -49,10 +49,11 @@ public func tracksCreationOrder(_ group: Handle) -> Bool {
 
 /// A new group with its links kept in the object header, so that few entries cost few bytes.
 @discardableResult
-public func createGroup(in parent: Handle, _ name: String, creationOrder: Bool = false, compact: Bool = true) throws -> Handle {
+public func createGroup(in parent: Handle, _ name: String, creationOrder: Bool = false, expecting: Int = 4, nameLength: Int = 8) throws -> Handle {
   let plist = try Handle("H5Pcreate", H5Pcreate(ald_H5P_GROUP_CREATE()))
   try check("H5Pset_obj_track_times", H5Pset_obj_track_times(plist.id, false))
-  if compact { try check("H5Pset_link_phase_change", H5Pset_link_phase_change(plist.id, 512, 256)) }
+  try check("H5Pset_link_phase_change", H5Pset_link_phase_change(plist.id, 512, 256))
+  try check("H5Pset_est_link_info", H5Pset_est_link_info(plist.id, UInt32(expecting), UInt32(nameLength)))
   if creationOrder {
     let both = UInt32(H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED)
     try check("H5Pset_link_creation_order", H5Pset_link_creation_order(plist.id, both))

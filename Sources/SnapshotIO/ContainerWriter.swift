@@ -79,7 +79,8 @@ public final class ContainerWriter {
     directory.fields.append(.init(name: name, description: description))
     try guarded(ranks) {
       guard isFirst else { return }
-      let g = try createGroup(in: groups[0], String(n))
+      // Room for three links and the name without a continuation block.
+      let g = try createGroup(in: groups[0], String(n), expecting: 6, nameLength: 8)
       // A short name for people with HDF5 tools; the directory holds the whole one.
       try g.write("name", String(decoding: name.utf8.prefix(1024), as: UTF8.self))
       groups.append(g)
@@ -116,9 +117,9 @@ public final class ContainerWriter {
       index = Array(all.joined())
       entry.step = step.step; entry.streamCount = sums[1]
       entry.pages = ContainerWriter.pages(index, count: sums[1])
-      let group = try createGroup(in: groups[1 + field], String(directory.fields[field].steps.count))
+      let ordinal = directory.fields[field].steps.count
       func place(_ name: String, _ n: Int) throws -> Range<Int> {
-        let at = try createRaw(in: group, name, bytes: n) ?? 0
+        let at = try createRaw(in: groups[1 + field], "\(ordinal).\(name)", bytes: n) ?? 0
         return at..<at + n
       }
       entry.header = try place("header", step.header.count)

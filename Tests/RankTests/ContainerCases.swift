@@ -34,11 +34,11 @@ enum ContainerCases {
   }
 
   static func write(_ path: String, _ ranks: borrowing Communicator, counts: [Int] = [5, 10_000, 0, 1],
-                    noClobber: Bool = false) throws -> ContainerSizes {
+                    steps: Int = 2, noClobber: Bool = false) throws -> ContainerSizes {
     let w = try ContainerWriter(path: path, noClobber: noClobber, ranks: ranks)
     for (f, count) in counts.enumerated() {
       let n = try w.addField(name: "group/field \(f)", description: [1, 2, 3, UInt8(f)], ranks: ranks)
-      for s in 0..<2 { _ = try w.append(step(10 + s, count: count, seed: UInt64(7 + f + 100 * s), ranks), to: n, ranks: ranks) }
+      for s in 0..<steps { _ = try w.append(step(10 + s, count: count, seed: UInt64(7 + f + 100 * s), ranks), to: n, ranks: ranks) }
     }
     return try w.commit(carry: (0..<999).map { UInt8(truncatingIfNeeded: $0 * $0) }, ranks: ranks)
   }
