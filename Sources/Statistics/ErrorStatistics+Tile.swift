@@ -60,8 +60,8 @@ extension ErrorStatistics {
             let a = original.bound(to: T.self) + original.box.offset(of: i)
             let b = decoded.bound(to: T.self) + decoded.box.offset(of: i)
             let xr = x + (z * 8 + y) * row, er = e + (base + z) * plane + (y0 + y) * row
-            if let mask {
-              let m = mask.bound(to: UInt8.self) + mask.box.offset(of: i)
+            let flags = mask.map { UnsafePointer($0.bound(to: UInt8.self) + $0.box.offset(of: i)) }
+            if let m = flags, !allValid(m, n.x) {
               for k in 0..<n.x {
                 let o = Double(a[k]), ok = m[k] != 0
                 xr[k] = ok ? o - shift : 0

@@ -35,36 +35,26 @@ public struct RangeStatistics: Mergeable, Equatable {
       for y in part.lower.y..<part.upper.y {
         let i = Index3(z, y, part.lower.x)
         let v = UnsafePointer(array.bound(to: T.self) + array.box.offset(of: i))
-        if let mask { add(v, n, UnsafePointer(mask.bound(to: UInt8.self) + mask.box.offset(of: i))) } else { add(v, n) }
+        if let mask {
+          let m = UnsafePointer(mask.bound(to: UInt8.self) + mask.box.offset(of: i))
+          if !allValid(m, n) { add(v, n, m); continue }
+        }
+        add(v, n)
       }
     }
   }
 
   @inline(__always)
   private mutating func add<T: Sample>(_ v: UnsafePointer<T>, _ n: Int) {
-    if fill == nil {
-      // Minima and maxima per lane. A NaN or an infinity shows in v - v, which is 0 for all other values.
-      var lo = T.Lanes(repeating: .infinity), hi = T.Lanes(repeating: -.infinity), odd = T.Lanes(repeating: 0)
-      var i = 0
-      while i + 8 <= n {
-        let x = UnsafeRawPointer(v + i).loadUnaligned(as: T.Lanes.self)
-        lo.replace(with: x, where: x .< lo)
-        hi.replace(with: x, where: x .> hi)
-        odd += x - x
-        i += 8
-      }
-      if odd == T.Lanes(repeating: 0) {
-        var a = Double.infinity, b = -Double.infinity
-        for k in 0..<8 { a = Swift.min(a, Double(lo[k])); b = Swift.max(b, Double(hi[k])) }
-        take(a, b, i)
-      } else { i = 0 }
-      while i < n { one(v[i], nil); i += 1 }
+    let f = fill.map { T($0) }
+    if let (lo, hi) = T.extremes(v, n, fill: f ?? .nan) {
+      if n > 0 { take(Double(lo), Double(hi), n) }
     } else {
-      let f = T(fill!)
       for i in 0..<n { one(v[i], f) }
     }
   }
 
+  @inline(__always)
   private mutating func add<T: Sample>(_ v: UnsafePointer<T>, _ n: Int, _ mask: UnsafePointer<UInt8>) {
     let f = fill.map { T($0) }
     for i in 0..<n { if mask[i] == 0 { maskedCount += 1 } else { one(v[i], f) } }
@@ -96,9 +86,55 @@ public struct RangeStatistics: Mergeable, Equatable {
   }
 }
 
-/// Floating types of fields, with eight lanes for loops.
-protocol Sample: BinaryFloatingPoint, SIMDScalar, Codable {
-  associatedtype Lanes: SIMD where Lanes.Scalar == Self
+/// Whether all `n` mask bytes are set.
+@inline(__always)
+func allValid(_ mask: UnsafePointer<UInt8>, _ n: Int) -> Bool {
+  var lowest: UInt8 = 1
+  for i in 0..<n { lowest = Swift.min(lowest, mask[i]) }
+  return lowest != 0
 }
-extension Float: Sample { typealias Lanes = SIMD8<Float> }
-extension Double: Sample { typealias Lanes = SIMD8<Double> }
+
+/// Floating types of fields.
+protocol Sample: BinaryFloatingPoint {
+  /// Smallest and largest of `n` values; nil if one of them is NaN, infinite, or equal to `fill`.
+  static func extremes(_ v: UnsafePointer<Self>, _ n: Int, fill: Self) -> (Self, Self)?
+}
+
+extension Float: Sample {
+  static func extremes(_ v: UnsafePointer<Float>, _ n: Int, fill: Float) -> (Float, Float)? {
+    // Per lane. v - v is 0 for finite values only; its sum stays 0.
+    var lo = SIMD8<Float>(repeating: .infinity), hi = -lo, odd = SIMD8<Float>(repeating: 0)
+    var found = SIMD8<Float>(repeating: 0) .!= 0
+    let f = SIMD8<Float>(repeating: fill)
+    func take(_ x: SIMD8<Float>) {
+      lo.replace(with: x, where: x .< lo)
+      hi.replace(with: x, where: x .> hi)
+      odd += x - x
+      found .|= x .== f
+    }
+    var i = 0
+    while i + 8 <= n { take(UnsafeRawPointer(v + i).loadUnaligned(as: SIMD8<Float>.self)); i += 8 }
+    while i < n { take(SIMD8(repeating: v[i])); i += 1 }
+    if odd != SIMD8(repeating: 0) || any(found) { return nil }
+    return (lo.min(), hi.max())
+  }
+}
+
+extension Double: Sample {
+  static func extremes(_ v: UnsafePointer<Double>, _ n: Int, fill: Double) -> (Double, Double)? {
+    var lo = SIMD8<Double>(repeating: .infinity), hi = -lo, odd = SIMD8<Double>(repeating: 0)
+    var found = SIMD8<Double>(repeating: 0) .!= 0
+    let f = SIMD8<Double>(repeating: fill)
+    func take(_ x: SIMD8<Double>) {
+      lo.replace(with: x, where: x .< lo)
+      hi.replace(with: x, where: x .> hi)
+      odd += x - x
+      found .|= x .== f
+    }
+    var i = 0
+    while i + 8 <= n { take(UnsafeRawPointer(v + i).loadUnaligned(as: SIMD8<Double>.self)); i += 8 }
+    while i < n { take(SIMD8(repeating: v[i])); i += 1 }
+    if odd != SIMD8(repeating: 0) || any(found) { return nil }
+    return (lo.min(), hi.max())
+  }
+}
