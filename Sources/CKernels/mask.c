@@ -96,6 +96,7 @@ typedef struct {
 
 // Walks the cells in coding order, in either direction. Context: 13 causal neighbours; a context seen for the first
 // time starts from that of the six nearest. Outside the tile: the nearest finished cell, ordinary where there is none.
+#define SEEN(j) (cat[j] && (!within || within[j]))
 static inline __attribute__((always_inline)) int mask_walk(mask_state *s, uint8_t *cat, const uint8_t *within,
                                                           int nz, int ny, int nx, int single, int decoding) {
   enum { P = 2 };
@@ -132,9 +133,9 @@ static inline __attribute__((always_inline)) int mask_walk(mask_state *s, uint8_
         // The category: that of the neighbour before, above or below if there is one, else the last coded.
         size_t w = (size_t)nx, l = (size_t)nx * (size_t)ny;
         int guess = last, ctx = 0;
-        if (x && cat[i - 1]) { guess = cat[i - 1]; ctx = 1; }
-        else if (y && cat[i - w]) { guess = cat[i - w]; ctx = 2; }
-        else if (z && cat[i - l]) { guess = cat[i - l]; ctx = 3; }
+        if (x && SEEN(i - 1)) { guess = cat[i - 1]; ctx = 1; }
+        else if (y && SEEN(i - w)) { guess = cat[i - w]; ctx = 2; }
+        else if (z && SEEN(i - l)) { guess = cat[i - l]; ctx = 3; }
         int same = decoding ? 0 : cat[i] == guess;
         if (decoding) same = alr_decode(&s->dec, &s->repeat[ctx]); else alr_encode(&s->enc, &s->repeat[ctx], same);
         int value = guess;

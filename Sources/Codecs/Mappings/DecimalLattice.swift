@@ -64,14 +64,14 @@ public struct DecimalLattice: Hashable, Sendable {
     }
   }
 
-  /// The lattice with the fewest levels; `nil` when there is none or no value was seen.
+  /// The lattice with the fewest levels, then with the smaller divisor; `nil` when there is none or no value was seen.
   public var quantum: Quantum? {
     var best: Quantum?
     for f in families where f.level <= f.limit && f.low <= f.high {
       var d = 1
       for _ in 0..<f.level { d *= Int(f.base) }
       let q = Quantum(divisor: d, multiple: max(1, Int(f.gcd)), lower: Int(f.low), upper: Int(f.high))
-      if best == nil || q.levels < best!.levels { best = q }
+      if best == nil || (q.levels, q.divisor) < (best!.levels, best!.divisor) { best = q }
     }
     return best
   }
