@@ -22,8 +22,9 @@ extension RawArray {
   var values: [Double] { (0..<count).map(value) }
   func fill(_ noise: inout NoiseSource) { for i in 0..<count { set(i, noise.next()) } }
   /// This whole-domain array with `halo` cells around `core`, wrapped where the grid is periodic.
-  func surroundings(of core: Box, halo: Int, grid: Grid) -> RawArray {
-    let b = core.dilated(by: halo, in: grid), r = RawArray(box: b, elementSize: elementSize), n = grid.shape
+  func surroundings(of core: Box, halo: Int, grid: Grid) -> RawArray { cells(core.dilated(by: halo, in: grid), grid: grid) }
+  func cells(_ b: Box, grid: Grid) -> RawArray {
+    let r = RawArray(box: b, elementSize: elementSize), n = grid.shape
     var k = 0
     func wrap(_ i: Int, _ n: Int) -> Int { ((i % n) + n) % n }
     for z in b.lower.z..<b.upper.z { for y in b.lower.y..<b.upper.y { for x in b.lower.x..<b.upper.x {

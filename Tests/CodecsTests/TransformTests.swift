@@ -17,14 +17,25 @@ enum Member: String, CaseIterable, Sendable {
 
 @Suite(.serialized) struct TransformTests {
   // The matrices straight from the formulas.
+  func cosines(_ n: Int, shift: Int, over: Int) -> [[Double]] {
+    let scale = (2 / Double(n)).squareRoot()
+    return (0..<n).map { (k: Int) -> [Double] in
+      (0..<n).map { (i: Int) -> Double in
+        let j = (2 * i + 1) * (shift == 0 ? k : 2 * k + 1)
+        return scale * cos(Double.pi * Double(j) / Double(over * n))
+      }
+    }
+  }
   func dct2(_ n: Int) -> [[Double]] {
-    (0..<n).map { k in (0..<n).map { i in k == 0 ? (1 / Double(n)).squareRoot() : (2 / Double(n)).squareRoot() * cos(.pi * Double((2 * i + 1) * k) / Double(2 * n)) } }
+    var c = cosines(n, shift: 0, over: 2)
+    c[0] = [Double](repeating: (1 / Double(n)).squareRoot(), count: n)
+    return c
   }
-  func dct4(_ n: Int) -> [[Double]] {
-    (0..<n).map { k in (0..<n).map { i in (2 / Double(n)).squareRoot() * cos(.pi * Double((2 * i + 1) * (2 * k + 1)) / Double(4 * n)) } }
-  }
+  func dct4(_ n: Int) -> [[Double]] { cosines(n, shift: 1, over: 4) }
   func product(_ a: [[Double]], _ b: [[Double]]) -> [[Double]] {
-    a.map { r in (0..<b[0].count).map { j in (0..<b.count).reduce(0) { $0 + r[$1] * b[$1][j] } } }
+    var c = [[Double]](repeating: [Double](repeating: 0, count: b[0].count), count: a.count)
+    for i in a.indices { for k in b.indices { for j in b[0].indices { c[i][j] += a[i][k] * b[k][j] } } }
+    return c
   }
   func prefilter(_ w: Int) -> [[Double]] {
     let h = w / 2, t = product(transpose(dct2(h)), dct4(h)), r = 0.5.squareRoot()
@@ -202,7 +213,7 @@ enum Member: String, CaseIterable, Sendable {
           b.lower[a] = i; b.upper[a] = min(n, i + 1 + Int(abs(noise.next()) * 21))
         }
         let out = RawArray(box: b, elementSize: size), expected = RawArray(box: b, elementSize: size)
-        t.synthesise(inside.surroundings(of: b, halo: t.synthesisHalo, grid: g), core: b, into: out)
+        t.synthesise(inside.cells(t.synthesisInput(for: b), grid: g), core: b, into: out)
         expected.copy(b, from: back)
         #expect(out.sameBits(expected))
         if member == .wavelet {
@@ -232,7 +243,7 @@ enum Member: String, CaseIterable, Sendable {
   }
 
   /// Coefficients must not depend on the machine: bits of a small case, fixed once.
-  @Test(arguments: zip(Member.allCases, [UInt64(0), 0, 0]))
+  @Test(arguments: zip(Member.allCases, [UInt64(2_022_992_399_456_514_412), 15_143_302_712_739_708_676, 13_777_792_948_583_991_160]))
   func goldenBits(member: Member, expected: UInt64) {
     let g = shaped(19, 27, 40, .init(false, false, true)), t = member.on(g)
     var noise = NoiseSource(seed: 17), hash: UInt64 = 0xCBF2_9CE4_8422_2325

@@ -19,10 +19,15 @@ public protocol HaloTransform: Sendable {
   func analyse(_ input: RawArray, core: Box, into output: RawArray)
   /// Tile-local half of the synthesis, in place on `core`, a union of whole blocks.
   func synthesiseInside(_ a: RawArray, core: Box)
+  /// Cells the second half needs for `core`, any box inside the grid.
+  ///
+  /// Lies within `core.dilated(by: synthesisHalo, in: grid)` when the faces of `core` are block faces; a lapped
+  /// core that begins elsewhere may need up to M - 1 cells on a side, as a filter mixes M cells.
+  func synthesisInput(for core: Box) -> Box
   /// Second half of the synthesis: values of `core`, any box inside the grid.
   ///
-  /// `input.box` contains `core.dilated(by: synthesisHalo, in: grid)` and holds locally synthesised data;
-  /// `output.box` contains `core`; the arrays are distinct.
+  /// `input.box` contains `synthesisInput(for: core)` and holds locally synthesised data; `output.box` contains
+  /// `core`; the arrays are distinct.
   func synthesise(_ input: RawArray, core: Box, into output: RawArray)
 }
 

@@ -60,6 +60,17 @@ public struct LappedOrthogonalTransform: HaloTransform {
     apply(blocks(ALD_SEGMENT_IDCT, core), from: a, to: a, core)
   }
 
+  public func synthesisInput(for core: Box) -> Box {
+    if core.isEmpty { return core }
+    let f = filters(ALD_SEGMENT_UNFILTER, core)
+    var b = core
+    for a in 0..<3 {
+      b.lower[a] = Int(f[a][0].start)
+      b.upper[a] = Int(f[a].last!.start) + Int(f[a].last!.length)
+    }
+    return b
+  }
+
   /// The inverse pre-filter.
   public func synthesise(_ input: RawArray, core: Box, into output: RawArray) {
     if core.isEmpty { return }

@@ -29,6 +29,13 @@ public struct Wavelet97: HaloTransform {
   /// Nothing: the wavelet has no tile-local half.
   public func synthesiseInside(_ a: RawArray, core: Box) {}
 
+  /// The core and 28 cells around it where the grid goes on.
+  public func synthesisInput(for core: Box) -> Box {
+    var g = grid
+    g.periodic = periodicAxes
+    return core.dilated(by: synthesisHalo, in: g)
+  }
+
   public func synthesise(_ input: RawArray, core: Box, into output: RawArray) {
     run(ald_wavelet_synthesise, input, core, output)
   }
@@ -41,10 +48,7 @@ public struct Wavelet97: HaloTransform {
   private func run(_ kernel: Kernel, _ input: RawArray, _ core: Box, _ output: RawArray) {
     if core.isEmpty { return }
     precondition(input.elementSize == output.elementSize)
-    precondition(grid.box.contains(core) && output.box.contains(core))
-    var needed = grid
-    needed.periodic = periodicAxes
-    precondition(input.box.contains(core.dilated(by: analysisHalo, in: needed)))
+    precondition(grid.box.contains(core) && output.box.contains(core) && input.box.contains(synthesisInput(for: core)))
     var from = input.view, to = output.view
     let periodic = (0..<3).map { Int32(periodicAxes[$0] ? 1 : 0) }
     withAxes(grid.shape) { extent in
