@@ -72,6 +72,8 @@ final class FieldEncoder {
   func encode(ranks: borrowing Communicator) throws -> EncodedField {
     var coding = FieldCoding(member: .lossless, workType: workType)
     coding.specials = survey.specials
+    coding.request = target.bound
+    coding.absolute = target.absolute
     if survey.valid == 0 || (survey.constants.allSatisfy { $0 != nil } && forced == nil) {
       coding.member = .constant
       coding.workType = source.type
