@@ -14,18 +14,23 @@ public final class File {
   /// Turns HDF5's own error printing off; every factory below does so.
   public static func silence() { _ = H5open(); _ = ald_silence() }
 
-  static func access(latest: Bool) throws -> Handle {
+  enum Versions { case any, modern, latest }
+  static func access(_ versions: Versions) throws -> Handle {
     silence()
     let fapl = try Handle("H5Pcreate", H5Pcreate(ald_H5P_FILE_ACCESS()))
     try check("H5Pset_fclose_degree", H5Pset_fclose_degree(fapl.id, H5F_CLOSE_STRONG))
     // Many ranks open the same file, often on file systems without locks.
     _ = H5Pset_file_locking(fapl.id, false, true)
-    if latest { try check("H5Pset_libver_bounds", ald_libver_latest(fapl.id)) }
+    switch versions {
+    case .any: break
+    case .modern: try check("H5Pset_libver_bounds", ald_libver_modern(fapl.id))
+    case .latest: try check("H5Pset_libver_bounds", ald_libver_latest(fapl.id))
+    }
     return fapl
   }
 
   public static func open(_ path: String, writable: Bool = false) throws -> File {
-    let fapl = try access(latest: false)
+    let fapl = try access(.any)
     return File(try Handle("H5Fopen", H5Fopen(path, writable ? ald_H5F_ACC_RDWR() : ald_H5F_ACC_RDONLY(), fapl.id)))
   }
 
@@ -33,9 +38,11 @@ public final class File {
   public static func isHDF5(_ path: String) -> Bool { silence(); return H5Fis_hdf5(path) > 0 }
 
   /// A new file behind a user block, allocating exactly what is asked for, so that small files stay small.
+  ///
+  /// In memory it is one for other programs to read: any library since 1.8 can.
   public static func create(_ path: String, userBlock: Int = 0, inMemory: Bool = false,
                             creationOrder: Bool = false) throws -> File {
-    let fapl = try access(latest: true)
+    let fapl = try access(inMemory ? .modern : .latest)
     if inMemory { try check("H5Pset_fapl_core", H5Pset_fapl_core(fapl.id, 1 << 16, false)) }
     try check("H5Pset_meta_block_size", H5Pset_meta_block_size(fapl.id, inMemory ? 2048 : 0))
     try check("H5Pset_small_data_block_size", H5Pset_small_data_block_size(fapl.id, 0))
@@ -53,7 +60,7 @@ public final class File {
 
   /// Opens a file image; changes stay in memory.
   public static func open(image: [UInt8]) throws -> File {
-    let fapl = try access(latest: true)
+    let fapl = try access(.modern)
     try check("H5Pset_fapl_core", H5Pset_fapl_core(fapl.id, 1 << 16, false))
     try image.withUnsafeBytes { b in
       _ = try check("H5Pset_file_image",
@@ -74,6 +81,9 @@ public final class File {
   }
 
   public func flush() throws { try check("H5Fflush", H5Fflush(id, H5F_SCOPE_LOCAL)) }
+
+  /// Writes everything, closes all objects of the file and the file.
+  public func close() throws { try flush(); try handle.close() }
 
   /// Opens a group, dataset or named type.
   public func object(_ path: String) throws -> Handle {

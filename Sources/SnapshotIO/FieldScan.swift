@@ -41,11 +41,9 @@ struct FieldScan {
   func fields() throws -> [FieldDescription] {
     if let a = options.axes { try FieldScan.validate(axes: a, file: path) }
     if !options.fields.isEmpty { return try options.fields.map { try describe(requested: $0) } }
-    let coordinates = coordinateNames
     var out: [FieldDescription] = []
-    for d in found {
-      guard case .float(let bytes, _) = d.elementClass, bytes == 4 || bytes == 8, let shape = d.shape, !shape.isEmpty,
-            shape.count <= 5, shape.allSatisfy({ $0 > 0 }), !d.isScale, !coordinates.contains(d.path) else { continue }
+    for d in unasked {
+      let shape = d.shape!
       let axes: String
       if let a = options.axes, a.count == shape.count { axes = a } else { axes = try self.axes(of: d, shape) }
       // A series of numbers without a spatial axis is carried, not coded.
@@ -56,6 +54,19 @@ struct FieldScan {
       throw SnapshotError(.noDataset, file: path, "holds no floating dataset with values; it holds \(listing)")
     }
     return out
+  }
+
+  /// Floating datasets with values that are neither scales nor coordinates.
+  private var unasked: [FoundDataset] {
+    let coordinates = coordinateNames
+    return found.filter { d in
+      guard case .float(let bytes, _) = d.elementClass, bytes == 4 || bytes == 8, let shape = d.shape else { return false }
+      return (1...5).contains(shape.count) && shape.allSatisfy { $0 > 0 } && !d.isScale && !coordinates.contains(d.path)
+    }
+  }
+  /// Of those, the ones with a spatial axis.
+  var candidates: [String] {
+    unasked.filter { d in (try? axes(of: d, d.shape!))?.contains { "xyz".contains($0) } ?? true }.map(\.path)
   }
 
   private var listing: String {
