@@ -27,6 +27,7 @@ typedef struct {
 typedef struct {
   uint32_t k[MODELS_K][16], sign[32], mant[64 * 16][4];
   uint32_t zexp[8][16], zsign[16], zmant[16][4], equal[64];
+  uint32_t near[96][16], nsign[96];
 } alr_models;
 
 static inline int alr_class_of(int z, int y, int x) {
@@ -94,6 +95,16 @@ static int alr_solve(double a[STENCIL][STENCIL], double *b, int n) {
   for (int i = 0; i < n; i++) if (!alr_finite(b[i])) return 0;
   return 1;
 }
+
+// Divisor of a lattice code: family (0 decimal, 1 binary) in the upper half, level in the lower. 0 when there is none such.
+static double alr_divisor(int code) {
+  int level = code & 15;
+  double d = 1;
+  if (code >> 4 > 1 || level > (code >> 4 ? 10 : 6)) return 0;
+  for (int i = 0; i < level; i++) d *= code >> 4 ? 2 : 10;
+  return d;
+}
+static inline double alr_round(double v) { return (v + 6755399441055744.0) - 6755399441055744.0; }
 
 #define T uint32_t
 #define ST int32_t

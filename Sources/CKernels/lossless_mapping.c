@@ -77,24 +77,34 @@ static int64_t gcd64(int64_t a, int64_t b) {
   return a;
 }
 static inline int64_t nearest(double v) { return (int64_t)((v + 6755399441055744.0) - 6755399441055744.0); }
-static inline int on_lattice(double v, int size, double divisor, int64_t *k) {
+static inline int on_lattice(double v, int size, double divisor, double tolerance, int64_t *k) {
   double s = v * divisor;
   if (!(s <= LATTICE_RANGE + 1 && s >= -LATTICE_RANGE - 1)) return 0;
   *k = nearest(s);
   double q = (double)*k / divisor;
+  if (tolerance > 0) {
+    double d = q - v;
+    return d <= tolerance && -d <= tolerance && *k <= LATTICE_RANGE && *k >= -LATTICE_RANGE && bits_of(v) != 1ull << 63;
+  }
   if (size == 4) q = (double)(float)q;
   return bits_of(q) == bits_of(v) && *k <= LATTICE_RANGE && *k >= -LATTICE_RANGE;
 }
 // Moves to the next finer level; what complied before complies there, unless the range is exceeded.
 static void finer(ald_lattice *f) {
   f->level++;
-  if (f->level > f->limit || f->low > f->high) return;
+  if (f->level > f->limit) return;
+  if (f->tolerance * 8 * (double)power(f->base, f->level) > 1) { f->level = f->limit + 1; return; }
+  if (f->low > f->high) return;
   f->low *= f->base; f->high *= f->base; f->gcd *= f->base;
   if (f->high > LATTICE_RANGE || f->low < -LATTICE_RANGE) f->level = f->limit + 1;
 }
 void ald_lattice_scan(const void *x, int size, const uint8_t *mask, size_t n, ald_lattice *families, int count) {
   int alive = 0;
-  for (int j = 0; j < count; j++) alive += families[j].level <= families[j].limit;
+  for (int j = 0; j < count; j++) {
+    ald_lattice *f = families + j;
+    if (f->level <= f->limit && f->tolerance * 8 * (double)power(f->base, f->level) > 1) f->level = f->limit + 1;
+    alive += f->level <= f->limit;
+  }
   double divisors[8];
   for (int j = 0; j < count; j++) divisors[j] = (double)power(families[j].base, families[j].level);
   for (size_t i = 0; i < n && alive; i++) if (!mask || mask[i]) {
@@ -103,7 +113,7 @@ void ald_lattice_scan(const void *x, int size, const uint8_t *mask, size_t n, al
       ald_lattice *f = families + j;
       if (f->level > f->limit) continue;
       int64_t k = 0;
-      while (f->level <= f->limit && !on_lattice(v, size, divisors[j], &k)) {
+      while (f->level <= f->limit && !on_lattice(v, size, divisors[j], f->tolerance, &k)) {
         finer(f);
         divisors[j] = (double)power(f->base, f->level);
       }

@@ -116,7 +116,7 @@ static inline __attribute__((always_inline)) int mask_walk(mask_state *s, uint8_
       for (int x = 0; x < nx; x++) {
         size_t i = ((size_t)z * (size_t)ny + (size_t)y) * (size_t)nx + (size_t)x;
         if (within && !within[i]) { r[x] = n1[x] & r[x - 1]; if (decoding) cat[i] = 0; continue; }
-        int near = r[x - 1] | n1[x] << 1 | n1[x + 1] << 2 | u[x] << 3 | u[x + 1] << 4 | u[x + sx] << 5;
+        int near = r[x - 1] | n1[x] << 1 | n1[x + 1] << 2 | u[x] << 3 | u[x + 1] << 4 | u[x + (ptrdiff_t)sx] << 5;
         int c = near | r[x - 2] << 6 | n1[x - 1] << 7 | n1[x + 2] << 8 | n2[x] << 9 | u[x - 1] << 10
               | u[x - (ptrdiff_t)sx] << 11 | v[x] << 12;
         uint32_t *m = &s->bit[c];

@@ -44,6 +44,22 @@ import Testing
     }
   }
 
+  @Test func nearLattice() throws {
+    var r = LosslessRandom(8)
+    let a = lattice(.float32, 3000) { _ in Double(Int(r.next() % 30_000)) / 1000 + 1e-6 * (2 * r.uniform() - 1) }
+    #expect(quantum(a) == nil)
+    var d = DecimalLattice(tolerance: 3e-6), coarse = DecimalLattice(tolerance: 2e-4)
+    d.scan(a, mask: nil)
+    coarse.scan(a, mask: nil)
+    let q = try #require(d.quantum)
+    #expect(q.divisor == 1000 && coarse.quantum == nil)
+    var k = [Int32](repeating: 0, count: a.count)
+    q.indices(a, mask: nil, into: &k)
+    let b = RawArray(box: a.box, type: .float32)
+    q.values(k, mask: nil, into: b)
+    #expect((0..<a.count).allSatisfy { abs(a.value($0) - b.value($0)) <= 4e-6 })
+  }
+
   @Test(arguments: ScalarType.allCases)
   func notFound(type: ScalarType) {
     var r = LosslessRandom(2)

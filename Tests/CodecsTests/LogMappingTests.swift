@@ -45,7 +45,7 @@ import Testing
     let box = losslessBox(Index3(16, 18, 20)), a = RawArray(box: box, type: type), n = box.count
     var r = LosslessRandom(6)
     for i in 0..<n {
-      let tiny = type == .float32 ? 1e-42 : 1e-315
+      let tiny = type == .float32 ? 1e-42 : 0x1p-1045
       let v: Double = i % 9 == 0 ? 0 : i % 31 == 0 ? r.normal() * tiny : i % 37 == 0 ? (type == .float32 ? 3.4e38 : 1.79e308) : r.normal() * exp(r.normal() * 10)
       if type == .float32 { a.bound(to: Float.self)[i] = Float(i % 18 == 0 ? -v : v) } else { a.bound(to: Double.self)[i] = i % 18 == 0 ? -v : v }
     }

@@ -4,7 +4,7 @@ import Foundation
 import Testing
 
 @Suite struct LosslessCodecTests {
-  static let kinds = ["smooth", "rough", "bits", "constant", "zeros", "negative zeros", "wide", "subnormal", "spots", "huge", "coarse"]
+  static let kinds = ["smooth", "rough", "bits", "constant", "zeros", "negative zeros", "wide", "subnormal", "spots", "huge", "coarse", "decimal", "near decimal"]
 
   static func tile(_ kind: String, _ s: Index3, _ type: ScalarType, seed: UInt64) -> RawArray {
     let a = RawArray(box: losslessBox(s), type: type)
@@ -18,9 +18,13 @@ import Testing
     case "zeros": a.fill { _, _, _ in 0 }
     case "negative zeros": a.fill { z, y, x in (x + y) % 3 == 0 ? -0.0 : x % 2 == 0 ? 0 : smooth(z, y, x) }
     case "wide": a.fill { _, _, _ in exp(20 * r.normal()) }
-    case "subnormal": a.fill { _, _, _ in r.normal() * (type == .float32 ? 1e-43 : 1e-320) }
+    case "subnormal": a.fill { _, _, _ in r.normal() * (type == .float32 ? 1e-43 : 0x1p-1060) }
     case "spots": a.fill { z, y, x in x % 7 < 5 ? 0 : smooth(z, y, x) }
     case "huge": a.fill { z, y, x in smooth(z, y, x) * (type == .float32 ? 3e38 : 1.7e308) }
+    case "decimal": a.fill { z, y, x in (smooth(z, y, x) * 3000).rounded() / 100 }
+    case "near decimal":
+      a.fill { z, y, x in (smooth(z, y, x) * 3000).rounded() / 100 }
+      for i in 0..<a.count where r.next() % 4 == 0 { a.setBits(i, a.bits(i) ^ (r.next() & 1)) }
     default: a.fill { z, y, x in (smooth(z, y, x) * 1000).rounded() / 8 }
     }
     return a
@@ -61,6 +65,8 @@ import Testing
     // Regions of a constant cost next to nothing; smooth fields a fraction.
     #expect(size("smooth", .float32) < 2 * s.product)
     #expect(size("smooth", .float64) < 5 * s.product)
+    #expect(size("decimal", .float64) < s.product)
+    #expect(size("near decimal", .float64) < 5 * s.product / 4)
     // float32 values kept as float64 cost little more than as float32.
     let a = Self.tile("rough", s, .float32, seed: 3), b = RawArray(box: a.box, type: .float64)
     for i in 0..<a.count { b.bound(to: Double.self)[i] = a.value(i) }

@@ -34,9 +34,10 @@ void ald_log_forward(const void *x, int size, const uint8_t *mask, size_t n, voi
 // +-2^y rounded to the type, clamped to non-zero finite numbers; cells with mask == 0 are left alone.
 void ald_log_inverse(const void *y, int log_size, const uint8_t *negative, const uint8_t *mask, size_t n, void *x, int size);
 
-// Finest-so-far lattice of one family: all values so far are k / base^level with |k| <= 2^22.
+// Coarsest lattice of one family that all values so far are on: x = k / base^level with |k| <= 2^22, to the bit if
+// tolerance is 0, else |x - k / base^level| <= tolerance, spacing at least 8 tolerances.
 // level > limit: none. low > high: no value seen. gcd of all k, 0 when all are 0.
-typedef struct { int64_t base, level, limit, low, high, gcd; } ald_lattice;
+typedef struct { int64_t base, level, limit, low, high, gcd; double tolerance; } ald_lattice;
 // Takes in the cells with mask != 0 until no family is left.
 void ald_lattice_scan(const void *x, int size, const uint8_t *mask, size_t n, ald_lattice *families, int count);
 void ald_lattice_merge(ald_lattice *a, const ald_lattice *b);

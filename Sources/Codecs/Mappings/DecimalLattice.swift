@@ -4,6 +4,9 @@ public import Fields
 /// Whether all valid values are k / d, correctly rounded to the type, for d = 1, 10 ... 10^6 or 1, 2 ... 2^10 and
 /// |k| <= 2^22; then k is coded instead.
 ///
+/// With a tolerance, values need only lie that close to the lattice (whose spacing is at least 8 tolerances): k then
+/// stands for them within an error bound. Fields that passed through float arithmetic are often near-lattices only.
+///
 /// Each rank scans its values; the states are merged in any order and give the same answer. -0.0 complies with nothing.
 public struct DecimalLattice: Hashable, Sendable {
   /// What a field's values are: x = (T)(Double(multiple * j) / Double(divisor)), lower <= multiple * j <= upper.
@@ -22,16 +25,19 @@ public struct DecimalLattice: Hashable, Sendable {
   // Decimal and binary family: coarsest divisor with which all values so far comply.
   private var families: [Family]
   private struct Family: Hashable, Sendable {
-    var base: Int64, level: Int64 = 0, limit: Int64, low: Int64 = .max, high: Int64 = .min, gcd: Int64 = 0
-    var c: ald_lattice { ald_lattice(base: base, level: level, limit: limit, low: low, high: high, gcd: gcd) }
-    init(base: Int64, limit: Int64) { self.base = base; self.limit = limit }
+    var base: Int64, level: Int64 = 0, limit: Int64, low: Int64 = .max, high: Int64 = .min, gcd: Int64 = 0, tolerance: Double
+    var c: ald_lattice { ald_lattice(base: base, level: level, limit: limit, low: low, high: high, gcd: gcd, tolerance: tolerance) }
+    init(base: Int64, limit: Int64, tolerance: Double) { self.base = base; self.limit = limit; self.tolerance = tolerance }
     init(_ c: ald_lattice) {
-      base = c.base; level = c.level; limit = c.limit; low = c.low; high = c.high; gcd = c.gcd
+      base = c.base; level = c.level; limit = c.limit; low = c.low; high = c.high; gcd = c.gcd; tolerance = c.tolerance
       if level > limit { level = limit + 1; low = .max; high = .min; gcd = 0 }
     }
   }
 
-  public init() { families = [Family(base: 10, limit: 6), Family(base: 2, limit: 10)] }
+  /// - Parameter tolerance: 0: every bit must come back; else an absolute distance, the same on all ranks.
+  public init(tolerance: Double = 0) {
+    families = [Family(base: 10, limit: 6, tolerance: tolerance), Family(base: 2, limit: 10, tolerance: tolerance)]
+  }
 
   /// No value seen so far excludes all lattices.
   public var isAlive: Bool { families.contains { $0.level <= $0.limit } }
@@ -54,9 +60,9 @@ public struct DecimalLattice: Hashable, Sendable {
 
   /// The state as eight integers, for a gather.
   public var words: [Int64] { families.flatMap { [$0.level, $0.low, $0.high, $0.gcd] } }
-  /// - Precondition: `words` of another state.
-  public init(words: [Int64]) {
-    self.init()
+  /// - Precondition: `words` of another state with this tolerance.
+  public init(words: [Int64], tolerance: Double = 0) {
+    self.init(tolerance: tolerance)
     precondition(words.count == 4 * families.count)
     for i in families.indices {
       families[i].level = words[4 * i]; families[i].low = words[4 * i + 1]
@@ -82,7 +88,7 @@ extension DecimalLattice.Quantum {
   public func indices(_ array: RawArray, mask: UnsafePointer<UInt8>?, into k: UnsafeMutablePointer<Int32>) {
     ald_lattice_indices(array.pointer, Int32(array.elementSize), mask, array.count, Int64(divisor), k)
   }
-  /// The values back: (T)(Double(k) / Double(divisor)), every bit.
+  /// The values back: (T)(Double(k) / Double(divisor)), every bit where the tolerance was 0.
   public func values(_ k: UnsafePointer<Int32>, mask: UnsafePointer<UInt8>?, into array: RawArray) {
     ald_lattice_values(k, mask, array.count, Int64(divisor), array.pointer, Int32(array.elementSize))
   }
