@@ -77,6 +77,11 @@ public final class File {
     try bytes.withUnsafeMutableBytes { b in
       _ = try check("H5Fget_file_image", H5Fget_file_image(id, b.baseAddress, b.count))
     }
+    // The call clears the "open for writing" flag of the superblock, but leaves the old checksum.
+    if bytes.count >= 48, bytes[8] >= 2, bytes[9] == 8 {
+      let sum = lookup3(bytes[0..<44])
+      for i in 0..<4 { bytes[44 + i] = UInt8(truncatingIfNeeded: sum >> UInt32(8 * i)) }
+    }
     return bytes
   }
 
@@ -89,4 +94,32 @@ public final class File {
   public func object(_ path: String) throws -> Handle {
     try Handle("H5Oopen", H5Oopen(id, path.isEmpty ? "/" : path, 0))
   }
+}
+
+/// The checksum of HDF5 metadata: Bob Jenkins' lookup3 (hashlittle, initial value 0).
+func lookup3(_ k: ArraySlice<UInt8>) -> UInt32 {
+  func rot(_ x: UInt32, _ n: UInt32) -> UInt32 { x << n | x >> (32 - n) }
+  var a = 0xdead_beef &+ UInt32(k.count), b = a, c = a, i = k.startIndex
+  func word(_ at: Int) -> UInt32 {
+    (0..<4).reduce(0) { $0 | (at + $1 < k.endIndex ? UInt32(k[at + $1]) << UInt32(8 * $1) : 0) }
+  }
+  while k.endIndex - i > 12 {
+    a &+= word(i); b &+= word(i + 4); c &+= word(i + 8)
+    a = (a &- c) ^ rot(c, 4); c &+= b
+    b = (b &- a) ^ rot(a, 6); a &+= c
+    c = (c &- b) ^ rot(b, 8); b &+= a
+    a = (a &- c) ^ rot(c, 16); c &+= b
+    b = (b &- a) ^ rot(a, 19); a &+= c
+    c = (c &- b) ^ rot(b, 4); b &+= a
+    i += 12
+  }
+  if i == k.endIndex { return c }
+  a &+= word(i); b &+= word(i + 4); c &+= word(i + 8)
+  c = (c ^ b) &- rot(b, 14)
+  a = (a ^ c) &- rot(c, 11)
+  b = (b ^ a) &- rot(a, 25)
+  c = (c ^ b) &- rot(b, 16)
+  a = (a ^ c) &- rot(c, 4)
+  b = (b ^ a) &- rot(a, 14)
+  return (c ^ b) &- rot(b, 24)
 }
