@@ -39,3 +39,32 @@
 
 SURVEY(ald_survey_f32, float, 3.402823466e+38)
 SURVEY(ald_survey_f64, double, 1.7976931348623157e+308)
+
+#define SQUARED_ERROR(NAME, T)                                             \
+  double NAME(const T *a, const T *b, const uint8_t *mask, size_t n) {     \
+    enum { L = 8 };                                                        \
+    double sum[L] = {0};                                                   \
+    size_t i = 0;                                                          \
+    if (mask)                                                              \
+      for (; i + L <= n; i += L)                                           \
+        for (size_t j = 0; j < L; j++) {                                   \
+          double e = mask[i + j] ? (double)a[i + j] - (double)b[i + j] : 0; \
+          sum[j] += e * e;                                                 \
+        }                                                                  \
+    else                                                                   \
+      for (; i + L <= n; i += L)                                           \
+        for (size_t j = 0; j < L; j++) {                                   \
+          double e = (double)a[i + j] - (double)b[i + j];                  \
+          sum[j] += e * e;                                                 \
+        }                                                                  \
+    for (; i < n; i++)                                                     \
+      if (!mask || mask[i]) {                                              \
+        double e = (double)a[i] - (double)b[i];                            \
+        sum[0] += e * e;                                                   \
+      }                                                                    \
+    for (int j = 1; j < L; j++) sum[0] += sum[j];                          \
+    return sum[0];                                                         \
+  }
+
+SQUARED_ERROR(ald_squared_error_f32, float)
+SQUARED_ERROR(ald_squared_error_f64, double)

@@ -29,6 +29,10 @@ public struct FieldCoding: Equatable, Sendable {
     public var isTransform: Bool { self == .lapped16 || self == .lapped8 || self == .wavelet97 }
   }
 
+  /// What the user asked for.
+  public var request = ErrorBound.lossless
+  /// The absolute bound it was resolved to; NaN where there is none.
+  public var absolute = Double.nan
   public var member: Member
   /// Element type of the arithmetic; at least as wide as the stored type.
   public var workType: ScalarType
@@ -54,13 +58,18 @@ public struct FieldCoding: Equatable, Sendable {
   public init(member: Member, workType: ScalarType) { self.member = member; self.workType = workType }
 
   static let version: UInt8 = 1
+  /// Codes of bound kinds: part of the format.
+  static let kinds = ["lossless", "abs", "rel", "pwrel", "psnr", "rate"]
 
   public var serialised: [UInt8] {
     var w = ByteWriter()
     w.put(FieldCoding.version)
     w.put(member.rawValue)
     w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16))
-    if let bound { w.put(bound) }
+    w.put(UInt8(FieldCoding.kinds.firstIndex(of: request.kind)!))
+    if request != .lossless { w.put(request.value); w.put(absolute) }
+    // The pointwise bound is one of the two numbers above.
+    if let bound { w.put(bound == absolute ? 1 : 0); precondition(bound == absolute || bound == request.value) }
     if !specials.isEmpty {
       w.put(varint: specials.count)
       for s in specials { w.put(s) }
@@ -87,8 +96,13 @@ public struct FieldCoding: Equatable, Sendable {
     guard let t = ScalarType(rawValue: flags & 3), flags < 32 else { throw StreamError(.invalid, offset: 2) }
     self.init(member: m, workType: t)
     logarithmic = flags & 4 != 0
+    let kind = Int(try r.byte())
+    guard kind < FieldCoding.kinds.count else { throw StreamError(.unknownVersion, offset: r.offset) }
+    var value = 0.0
+    if FieldCoding.kinds[kind] != "lossless" { value = try r.double(); absolute = try r.double() }
+    request = ErrorBound(kind: FieldCoding.kinds[kind], value: value)!
     if flags & 8 != 0 {
-      let b = try r.double()
+      let b = try r.byte() == 1 ? absolute : value
       guard b > 0, b.isFinite else { throw StreamError(.invalid, offset: r.offset) }
       bound = b
     }

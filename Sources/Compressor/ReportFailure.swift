@@ -1,3 +1,4 @@
+public import MPI
 import Synchronization
 
 /// Exit codes of the command line; the same on every rank.
@@ -12,6 +13,10 @@ public struct Failure: Error, Equatable, Sendable, Codable, CustomStringConverti
   public let message: String
   public init(_ code: ExitCode, _ message: String) { self.code = code; self.message = message }
   public var description: String { message }
+}
+
+extension Failure: ExitCoded {
+  public var exitCode: Int32 { code.rawValue }
 }
 
 /// Whether somebody asked this rank to stop (USR1, TERM, INT).

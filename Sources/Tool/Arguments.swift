@@ -1,8 +1,8 @@
 import Compressor
 
 /// One option of a sub-command.
-struct Option {
-  enum Kind { case flag, value(String) }
+struct Option: Sendable {
+  enum Kind: Sendable { case flag, value(String) }
   let long: String
   var short: Character?
   var kind = Kind.flag

@@ -18,7 +18,7 @@ struct Command: Sendable {
   let name: String
   let summary: String
   let operands: String
-  nonisolated(unsafe) let options: [Option]
+  let options: [Option]
   let request: @Sendable (Arguments) throws(Failure) -> Request
 
   static let all = [compress, decompress, verify, compare, inspect]

@@ -1,6 +1,6 @@
+import CHDF5Parallel
 import Compressor
 import Glibc
-import HDF5
 import MPI
 
 /// `alidade`: parse, start MPI, run one sub-command, report, finish MPI, exit with the same code on every rank.
@@ -82,7 +82,10 @@ import MPI
   }
 
   static var versionText: String {
-    "alidade \(version)\nMPI: \(MPIEnvironment.libraryVersion)\nHDF5: \(hdf5Version)\n"
+    var major: UInt32 = 0, minor: UInt32 = 0, release: UInt32 = 0
+    H5get_libversion(&major, &minor, &release)
+    let hdf5Version = "\(major).\(minor).\(release)"
+    return "alidade \(version)\nMPI: \(MPIEnvironment.libraryVersion)\nHDF5: \(hdf5Version)\n"
   }
 }
 

@@ -10,25 +10,33 @@ struct Output {
   /// Results, on standard output.
   func say(_ text: String) {
     guard speaks, !text.isEmpty else { return }
-    fputs(text, stdout)
-    fflush(stdout)
+    emit(text, to: 1)
   }
 
   /// How far the work is, on standard error: one line in place on a terminal, a line each elsewhere.
   func progress(_ line: String) {
     guard speaks, verbosity != .quiet else { return }
-    fputs(terminal && verbosity == .normal ? "\r\(line)\u{1b}[K" : line + "\n", stderr)
-    fflush(stderr)
+    emit(terminal && verbosity == .normal ? "\r\(line)\u{1b}[K" : line + "\n", to: 2)
   }
   /// Ends the line that `progress` kept in place.
   func endProgress() {
-    if speaks, terminal, verbosity == .normal { fputs("\r\u{1b}[K", stderr) }
+    if speaks, terminal, verbosity == .normal { emit("\r\u{1b}[K", to: 2) }
   }
 
   func error(_ message: String) {
     guard speaks else { return }
-    fputs("alidade: error: \(message)\n", stderr)
-    fflush(stderr)
+    emit("alidade: error: \(message)\n", to: 2)
+  }
+}
+
+/// Writes all of `text` to a descriptor; a closed pipe ends it silently.
+func emit(_ text: String, to descriptor: Int32) {
+  var rest = Array(text.utf8)[...]
+  while !rest.isEmpty {
+    let n = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+    if n < 0, errno == EINTR { continue }
+    if n <= 0 { return }
+    rest = rest.dropFirst(n)
   }
 }
 

@@ -10,3 +10,7 @@ typedef struct ald_survey {
 
 void ald_survey_f32(const float *x, size_t n, ald_survey *out);
 void ald_survey_f64(const double *x, size_t n, ald_survey *out);
+
+// Sum of (a - b)^2 over cells whose mask is not zero (mask may be NULL), in a fixed order.
+double ald_squared_error_f32(const float *a, const float *b, const uint8_t *mask, size_t n);
+double ald_squared_error_f64(const double *a, const double *b, const uint8_t *mask, size_t n);

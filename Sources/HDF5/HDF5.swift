@@ -1,1 +1,0 @@
-// HDF5: see docs/decisions/0001-architecture.md

@@ -1,1 +1,0 @@
-// SnapshotIO: see docs/decisions/0001-architecture.md
