@@ -103,14 +103,15 @@ static inline u32 form_value(int form, int kind, u32 a, u32 b, u32 c, u32 d, u32
 }
 
 // One point along one axis, near a mask: i of n even points, strides of y and ok. Returns the quality.
-static int point(const u32 *y, const uint8_t *ok, size_t sy, size_t so, int i, int n, int kind, u32 *p, u32 *act) {
+static int point(const u32 *y, const uint8_t *ok, size_t sy, size_t so, int i, int n, int kind, u32 most, u32 *p,
+                 u32 *act) {
   int a = i >= 1 && ok[-(ptrdiff_t)so], b = ok[0], c = i + 1 < n && ok[so], d = i + 2 < n && ok[2 * so];
   u32 ya = a ? y[-(ptrdiff_t)sy] : 0, yb = b ? y[0] : 0, yc = c ? y[sy] : 0, yd = d ? y[2 * sy] : 0;
   if (!b && !c) return 0;
   if (!b) { a = d; b = 1; c = d = 0; ya = yd; yb = yc; }  // one-sided from the other side
   int form = form_of(a, b, c, d);
   *p = form_value(form, kind, ya, yb, yc, yd, act);
-  *act = least(*act, 65535);
+  *act = least(*act, most);
   return form <= RIGHT ? 3 : form == MIDDLE ? 2 : 1;
 }
 

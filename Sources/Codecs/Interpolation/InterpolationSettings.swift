@@ -38,16 +38,18 @@ public struct InterpolationSettings: Hashable, Sendable {
   }
 
   /// Settings for values in `lower...upper` and a finest step; errors stay below step/2 plus the rounding to the stored
-  /// type. `nil` when the range has more than 2^25 steps.
-  public init?(lower: Double, upper: Double, step: Double, refinement: Int = 0,
+  /// type. The background, if inside the range, comes back exactly wherever a neighbourhood is quiescent. `nil` when the
+  /// range has more than 2^25 steps.
+  public init?(lower: Double, upper: Double, step: Double, background: Double = 0, refinement: Int = 0,
                prediction: InterpolationPrediction = .init()) {
     guard (0...2).contains(refinement), step > 0, step.isFinite, lower <= upper else { return nil }
-    let steps = (upper - lower) / step
-    guard steps < 0x1p25 else { return nil }
-    var s = 4
+    let offset = background >= lower && background <= upper ? background : lower + (upper - lower) / 2
+    let steps = 2 * max(upper - offset, offset - lower) / step
+    guard steps < 0x1p26, offset.isFinite else { return nil }
+    var s = 8
     while s > 0 && steps * Double(1 << s) >= 0x1p22 { s -= 1 }
-    let unit = step / Double(1 << s), offset = lower + (upper - lower) / 2
-    guard unit >= .leastNormalMagnitude, offset.isFinite else { return nil }
+    let unit = step / Double(1 << s)
+    guard unit >= .leastNormalMagnitude else { return nil }
     self.init(scale: .affine(offset: offset, unit: unit), shift: s, refinement: refinement,
               weightBits: InterpolationSettings.weightBits(units: steps * Double(1 << s)), prediction: prediction)
   }
@@ -71,13 +73,12 @@ public struct InterpolationSettings: Hashable, Sendable {
     return max(2, min(8, 30 - bits))
   }
 
-  public var isLattice: Bool { shift == 0 && refinement == 0 }
-
   /// 27 bytes.
   public var serialised: [UInt8] {
     var w = ByteWriter()
-    w.put(UInt8(shift | refinement << 3 | (weightBits - 2) << 5))
+    w.put(UInt8(shift | refinement << 4))
     var bits = BitPacker()
+    bits.put(weightBits - 2, 3)
     let a: Double, b: Double
     switch scale {
     case .affine(let o, let u): bits.put(0, 1); a = o; b = u
@@ -96,17 +97,18 @@ public struct InterpolationSettings: Hashable, Sendable {
   public init(serialised bytes: [UInt8]) throws {
     var r = ByteReader(bytes)
     let first = Int(try r.byte())
-    let shift = first & 7, refinement = first >> 3 & 3
-    guard shift <= 4, refinement <= 2 else { throw StreamError(.invalid, offset: 0) }
+    let shift = first & 15, refinement = first >> 4
+    guard shift <= 8, refinement <= 2 else { throw StreamError(.invalid, offset: 0) }
     var bits = BitUnpacker(try r.take(10))
+    let weightBits = bits.take(3) + 2
     let quotient = bits.take(1) == 1
     var p = InterpolationPrediction()
     for l in 0..<4 { for x in 0..<3 { p.cubic[l][x] = bits.take(1) == 1; p.weight[l][x] = UInt8(bits.take(5)) } }
     let a = try r.double(), b = try r.double()
-    guard a.isFinite, b.isFinite, b > 0, bits.take(7) == 0 else { throw StreamError(.invalid, offset: r.offset) }
-    guard r.remaining == 0, first >> 5 <= 6 else { throw StreamError(.invalid, offset: r.offset) }
+    guard a.isFinite, b.isFinite, b > 0, bits.take(4) == 0 else { throw StreamError(.invalid, offset: r.offset) }
+    guard r.remaining == 0, weightBits <= 8 else { throw StreamError(.invalid, offset: r.offset) }
     self.init(scale: quotient ? .quotient(offset: a, divisor: b) : .affine(offset: a, unit: b), shift: shift,
-              refinement: refinement, weightBits: (first >> 5) + 2, prediction: p)
+              refinement: refinement, weightBits: weightBits, prediction: p)
   }
 
   /// Level steps in units; the last is that of the anchors.
@@ -119,7 +121,7 @@ public struct InterpolationSettings: Hashable, Sendable {
 /// Context weights of the interpolation mode, in 1/128: `[group][feature]`.
 ///
 /// Groups: level * 3 + pass - 1, then the anchors. Features: |q| at z-1, y-1, x-1, causal diagonals, prediction points,
-/// activity, constant. Weights are rounded to 32 codes, so that a model of its own costs 56 bytes.
+/// activity, constant. Weights are rounded to 32 codes, so that a model of its own costs 58 bytes.
 public struct InterpolationModel: Hashable, Sendable {
   public static let groups = Int(ALD_INTERP_GROUPS), features = Int(ALD_INTERP_FEATURES)
   /// The weights a code stands for.
