@@ -25,15 +25,25 @@ import Testing
         rows.append(l.rows(q, side: side, model: m, every: max(1, l.codedCount(side) / 40_000)))
       }
       var model = BandModel(t), w: [Double]?
+      for k in model.weights.indices { model.weights[k] = 0 }
       for _ in 0..<4 {
         var e = NormalEquations.bands()
         for r in rows { r.add(to: &e, weights: w) }
         model.setWeights(e, minimumRows: 200)
         w = model.realWeights
       }
+      // Groups without data continue the octave below; no constant below 1/1024.
+      let n = BandModel.features
+      for g in 0..<BandModel.groups {
+        if model.weights[g * n..<(g + 1) * n].allSatisfy({ $0 == 0 }) {
+          let from = g >= 3 ? g - 3 : 0
+          for k in 0..<n { model.weights[g * n + k] = model.weights[from * n + k] }
+        }
+        model.weights[g * n + n - 1] = max(8, model.weights[g * n + n - 1])
+      }
       print("// \(name)")
       for g in 0..<BandModel.groups {
-        print("  " + model.weights[g * BandModel.features..<(g + 1) * BandModel.features].map { "\($0), " }.joined(), terminator: g % 2 == 1 ? "\n" : "")
+        print("    " + model.weights[g * n..<(g + 1) * n].map { "\($0), " }.joined(), terminator: g % 2 == 1 ? "\n" : "")
       }
     }
   }
