@@ -2,6 +2,13 @@
 #include <string.h>
 #include "CKernels.h"
 
+#define INLINE inline __attribute__((always_inline))
+#if defined(__x86_64__) && defined(__linux__) && defined(__clang__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))   // integers only: the same results
+#else
+#define CLONES
+#endif
+
 enum { MODE_SYMBOLS, MODE_DECODE, MODE_ROWS, MODE_SUMS };
 
 typedef struct band_rows {
@@ -18,7 +25,7 @@ static int rows_take(band_rows *r) {
   uint64_t h = (uint32_t)(r->seen++ * 2654435761u);
   return r->count < r->cap && h * r->every < (uint64_t)1 << 32;
 }
-static inline uint32_t magnitude(int32_t v) { return v < 0 ? 0u - (uint32_t)v : (uint32_t)v; }
+static INLINE uint32_t magnitude(int32_t v) { return v < 0 ? 0u - (uint32_t)v : (uint32_t)v; }
 // The constant's weight: quarter octaves from 1/4096, in 12 fractional bits.
 static inline uint32_t constant_of(uint8_t code) { return (4u + (code & 3u)) << (code >> 2 & 15) >> 2; }
 static inline int bit_length(uint32_t m) { return m ? 32 - __builtin_clz(m) : 0; }
@@ -58,11 +65,11 @@ void ald_bands_survey(const int32_t *q, ald_tile_shape *s) {
 }
 size_t ald_bands_count(const ald_tile_shape *s) { return s->kind == ALD_BANDS_LOT ? lot_count(s) : wavelet_count(s); }
 
-size_t ald_bands_symbols(const int32_t *q, const ald_tile_shape *s, const ald_band_model *m, uint8_t *cls, int32_t *val) {
+CLONES size_t ald_bands_symbols(const int32_t *q, const ald_tile_shape *s, const ald_band_model *m, uint8_t *cls, int32_t *val) {
   size_t n = s->kind == ALD_BANDS_LOT ? lot_run(MODE_SYMBOLS, q, 0, 0, s, m, cls, val, 0) : wavelet_run(MODE_SYMBOLS, q, 0, 0, s, m, cls, val, 0);
   return n == (size_t)-1 ? 0 : n;
 }
-int ald_bands_decode(ald_decoder *d, const ald_tile_shape *s, const ald_band_model *m, int32_t *q) {
+CLONES int ald_bands_decode(ald_decoder *d, const ald_tile_shape *s, const ald_band_model *m, int32_t *q) {
   memset(q, 0, sizeof *q * (size_t)s->n[0] * (size_t)s->n[1] * (size_t)s->n[2]);
   size_t n = s->kind == ALD_BANDS_LOT ? lot_run(MODE_DECODE, 0, q, d, s, m, 0, 0, 0) : wavelet_run(MODE_DECODE, 0, q, d, s, m, 0, 0, 0);
   return n == (size_t)-1 ? -1 : 0;
