@@ -1,1 +1,135 @@
-#include "CKernels.h"
+#pragma STDC FP_CONTRACT OFF
+#include "ald_entropy.h"
+#include <math.h>
+#include <string.h>
+
+// Stream: varint(number of 16-bit words << 1 | four lanes?), states (4 bytes each), words, raw bits.
+// Few words use one lane only: three states less to flush.
+enum { LOWER = 1 << 16, FEW_WORDS = 160 };
+
+int ald_tables_finish(ald_tables *t) {
+  for (int c = 0; c < ALD_CLASSES; c++) {
+    uint32_t sum = 0;
+    for (int s = 0; s < ALD_SYMBOLS; s++) {
+      if (sum > 1u << ALD_PROB_BITS) return -1;
+      t->cum[c][s] = (uint16_t)sum;
+      sum += t->freq[c][s];
+    }
+    if (sum != 1u << ALD_PROB_BITS || t->freq[c][ALD_ESCAPE] == 0) return -1;
+  }
+  return 0;
+}
+
+static size_t put_varint(uint8_t *out, uint64_t v) {
+  size_t n = 0;
+  while (v >= 128) { out[n++] = (uint8_t)(v | 128); v >>= 7; }
+  out[n++] = (uint8_t)v;
+  return n;
+}
+
+// Codes symbols backwards into the end of buffer; returns the number of words.
+static size_t encode_words(const ald_tables *t, const uint8_t *cls, const uint8_t *sym, size_t n, uint32_t mask,
+                           uint32_t state[4], uint16_t *end) {
+  uint16_t *p = end;
+  for (int l = 0; l < 4; l++) state[l] = LOWER;
+  for (size_t i = n; i-- > 0;) {
+    uint32_t x = state[i & mask];
+    uint32_t f = t->freq[cls[i]][sym[i]];
+    if ((x >> 17) >= f) { *--p = (uint16_t)x; x >>= 16; }
+    uint32_t q = x / f;
+    state[i & mask] = (q << ALD_PROB_BITS) + (x - q * f) + t->cum[cls[i]][sym[i]];
+  }
+  return (size_t)(end - p);
+}
+
+size_t ald_encode(const ald_tables *t, const uint8_t *cls, const int32_t *val, size_t n, uint8_t *scratch, uint8_t *out,
+                  size_t cap) {
+  if (cap < ald_encode_bound(n)) return 0;
+  uint8_t *sym = scratch;
+  // Raw bits go to the far end of the output buffer's first part and are moved behind the words later.
+  uint8_t *bits = out + n * 2 + 48, *b = bits;
+  uint64_t buffer = 0;
+  int count = 0;
+  for (size_t i = 0; i < n; i++) {
+    int32_t v = val[i];
+    uint32_t m = v < 0 ? 0u - (uint32_t)v : (uint32_t)v;
+    if (m >> 30) return 0;
+    int raw;
+    int s = ald_bucket(m, &raw);
+    uint64_t extra = m;
+    if (t->freq[cls[i]][s] == 0) { s = ALD_ESCAPE; raw = 31; }
+    sym[i] = (uint8_t)s;
+    if (m == 0 && s == 0) continue;
+    extra &= (1ull << raw) - 1;
+    extra |= (uint64_t)(v < 0) << raw;
+    raw++;
+    buffer |= extra << count;
+    count += raw;
+    while (count >= 8) { *b++ = (uint8_t)buffer; buffer >>= 8; count -= 8; }
+  }
+  if (count > 0) *b++ = (uint8_t)buffer;
+  size_t bit_bytes = (size_t)(b - bits);
+  uint16_t *end = (uint16_t *)(void *)(scratch + ((n + 1) & ~(size_t)1)) + n;
+  uint32_t state[4];
+  int lanes = 4;
+  size_t words = encode_words(t, cls, sym, n, 3, state, end);
+  if (words < FEW_WORDS) { lanes = 1; words = encode_words(t, cls, sym, n, 0, state, end); }
+  size_t o = put_varint(out, (uint64_t)words << 1 | (lanes == 4));
+  for (int l = 0; l < lanes; l++)
+    for (int k = 0; k < 4; k++) out[o++] = (uint8_t)(state[l] >> (8 * k));
+  const uint16_t *w = end - words;
+  for (size_t i = 0; i < words; i++) { out[o++] = (uint8_t)w[i]; out[o++] = (uint8_t)(w[i] >> 8); }
+  memmove(out + o, bits, bit_bytes);
+  return o + bit_bytes;
+}
+
+int ald_decoder_open(ald_decoder *d, const ald_tables *t, const uint8_t *in, size_t size) {
+  memset(d, 0, sizeof *d);
+  d->tables = t;
+  size_t o = 0;
+  uint64_t v = 0;
+  for (int shift = 0;; shift += 7) {
+    if (o >= size || shift > 56) return -1;
+    v |= (uint64_t)(in[o] & 127) << shift;
+    if (!(in[o++] & 128)) break;
+  }
+  int lanes = v & 1 ? 4 : 1;
+  uint64_t words = v >> 1;
+  if (size - o < 4 * (size_t)lanes || words > (size - o - 4 * (size_t)lanes) / 2) return -1;
+  for (int l = 0; l < 4; l++) d->state[l] = LOWER;
+  for (int l = 0; l < lanes; l++, o += 4)
+    d->state[l] = (uint32_t)in[o] | (uint32_t)in[o + 1] << 8 | (uint32_t)in[o + 2] << 16 | (uint32_t)in[o + 3] << 24;
+  d->lane_mask = lanes - 1;
+  d->words = in + o;
+  d->words_end = d->bits = in + o + 2 * words;
+  d->bits_end = in + size;
+  return 0;
+}
+
+int ald_decoder_close(ald_decoder *d) {
+  if (d->failed || d->words != d->words_end || d->bits != d->bits_end || d->bit_count >= 8) return -1;
+  for (int l = 0; l < 4; l++)
+    if (d->state[l] != LOWER) return -1;
+  return 0;
+}
+
+double ald_cost(const ald_tables *t, const uint8_t *cls, const int32_t *val, size_t n) {
+  static const double top = 15;
+  double bits = 0;
+  for (size_t i = 0; i < n; i++) {
+    uint32_t m = val[i] < 0 ? 0u - (uint32_t)val[i] : (uint32_t)val[i];
+    int raw;
+    int s = ald_bucket(m, &raw);
+    if (t->freq[cls[i]][s] == 0) { s = ALD_ESCAPE; raw = 31; }
+    bits += top - log2((double)t->freq[cls[i]][s]) + raw + (m != 0);
+  }
+  return bits;
+}
+
+void ald_histogram(const uint8_t *cls, const int32_t *val, size_t n, uint32_t *hist) {
+  for (size_t i = 0; i < n; i++) {
+    uint32_t m = val[i] < 0 ? 0u - (uint32_t)val[i] : (uint32_t)val[i];
+    int raw;
+    hist[(size_t)cls[i] * ALD_SYMBOLS + (size_t)ald_bucket(m, &raw)]++;
+  }
+}

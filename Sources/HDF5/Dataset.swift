@@ -99,3 +99,13 @@ public func offset(of dataset: Handle) -> Int? {
   let at = H5Dget_offset(dataset.id)
   return at == haddr_t.max ? nil : Int(at)
 }
+
+extension Handle {
+  /// All values of a small integer or floating dataset.
+  public func values() -> [Double]? {
+    guard let c = try? elementClass(), let shape = try? shape() else { return nil }
+    switch c { case .float, .integer: break; default: return nil }
+    var v = [Double](repeating: 0, count: max(1, shape.reduce(1, *)))
+    return H5Dread(id, ald_H5T_NATIVE_DOUBLE(), 0, 0, 0, &v) < 0 ? nil : Array(v.prefix(shape.reduce(1, *)))
+  }
+}

@@ -14,18 +14,23 @@ public final class File {
   /// Turns HDF5's own error printing off; every factory below does so.
   public static func silence() { _ = H5open(); _ = ald_silence() }
 
-  static func access(latest: Bool) throws -> Handle {
+  enum Versions { case any, modern, latest }
+  static func access(_ versions: Versions) throws -> Handle {
     silence()
     let fapl = try Handle("H5Pcreate", H5Pcreate(ald_H5P_FILE_ACCESS()))
     try check("H5Pset_fclose_degree", H5Pset_fclose_degree(fapl.id, H5F_CLOSE_STRONG))
     // Many ranks open the same file, often on file systems without locks.
     _ = H5Pset_file_locking(fapl.id, false, true)
-    if latest { try check("H5Pset_libver_bounds", ald_libver_latest(fapl.id)) }
+    switch versions {
+    case .any: break
+    case .modern: try check("H5Pset_libver_bounds", ald_libver_modern(fapl.id))
+    case .latest: try check("H5Pset_libver_bounds", ald_libver_latest(fapl.id))
+    }
     return fapl
   }
 
   public static func open(_ path: String, writable: Bool = false) throws -> File {
-    let fapl = try access(latest: false)
+    let fapl = try access(.any)
     return File(try Handle("H5Fopen", H5Fopen(path, writable ? ald_H5F_ACC_RDWR() : ald_H5F_ACC_RDONLY(), fapl.id)))
   }
 
@@ -33,9 +38,11 @@ public final class File {
   public static func isHDF5(_ path: String) -> Bool { silence(); return H5Fis_hdf5(path) > 0 }
 
   /// A new file behind a user block, allocating exactly what is asked for, so that small files stay small.
+  ///
+  /// In memory it is one for other programs to read: any library since 1.8 can.
   public static func create(_ path: String, userBlock: Int = 0, inMemory: Bool = false,
                             creationOrder: Bool = false) throws -> File {
-    let fapl = try access(latest: true)
+    let fapl = try access(inMemory ? .modern : .latest)
     if inMemory { try check("H5Pset_fapl_core", H5Pset_fapl_core(fapl.id, 1 << 16, false)) }
     try check("H5Pset_meta_block_size", H5Pset_meta_block_size(fapl.id, inMemory ? 2048 : 0))
     try check("H5Pset_small_data_block_size", H5Pset_small_data_block_size(fapl.id, 0))
@@ -53,7 +60,7 @@ public final class File {
 
   /// Opens a file image; changes stay in memory.
   public static func open(image: [UInt8]) throws -> File {
-    let fapl = try access(latest: true)
+    let fapl = try access(.modern)
     try check("H5Pset_fapl_core", H5Pset_fapl_core(fapl.id, 1 << 16, false))
     try image.withUnsafeBytes { b in
       _ = try check("H5Pset_file_image",
@@ -70,13 +77,49 @@ public final class File {
     try bytes.withUnsafeMutableBytes { b in
       _ = try check("H5Fget_file_image", H5Fget_file_image(id, b.baseAddress, b.count))
     }
+    // The call clears the "open for writing" flag of the superblock, but leaves the old checksum.
+    if bytes.count >= 48, bytes[8] >= 2, bytes[9] == 8 {
+      let sum = lookup3(bytes[0..<44])
+      for i in 0..<4 { bytes[44 + i] = UInt8(truncatingIfNeeded: sum >> UInt32(8 * i)) }
+    }
     return bytes
   }
 
   public func flush() throws { try check("H5Fflush", H5Fflush(id, H5F_SCOPE_LOCAL)) }
 
+  /// Writes everything, closes all objects of the file and the file.
+  public func close() throws { try flush(); try handle.close() }
+
   /// Opens a group, dataset or named type.
   public func object(_ path: String) throws -> Handle {
     try Handle("H5Oopen", H5Oopen(id, path.isEmpty ? "/" : path, 0))
   }
+}
+
+/// The checksum of HDF5 metadata: Bob Jenkins' lookup3 (hashlittle, initial value 0).
+func lookup3(_ k: ArraySlice<UInt8>) -> UInt32 {
+  func rot(_ x: UInt32, _ n: UInt32) -> UInt32 { x << n | x >> (32 - n) }
+  var a = 0xdead_beef &+ UInt32(k.count), b = a, c = a, i = k.startIndex
+  func word(_ at: Int) -> UInt32 {
+    (0..<4).reduce(0) { $0 | (at + $1 < k.endIndex ? UInt32(k[at + $1]) << UInt32(8 * $1) : 0) }
+  }
+  while k.endIndex - i > 12 {
+    a &+= word(i); b &+= word(i + 4); c &+= word(i + 8)
+    a = (a &- c) ^ rot(c, 4); c &+= b
+    b = (b &- a) ^ rot(a, 6); a &+= c
+    c = (c &- b) ^ rot(b, 8); b &+= a
+    a = (a &- c) ^ rot(c, 16); c &+= b
+    b = (b &- a) ^ rot(a, 19); a &+= c
+    c = (c &- b) ^ rot(b, 4); b &+= a
+    i += 12
+  }
+  if i == k.endIndex { return c }
+  a &+= word(i); b &+= word(i + 4); c &+= word(i + 8)
+  c = (c ^ b) &- rot(b, 14)
+  a = (a ^ c) &- rot(c, 11)
+  b = (b ^ a) &- rot(a, 25)
+  c = (c ^ b) &- rot(b, 16)
+  a = (a ^ c) &- rot(c, 4)
+  b = (b ^ a) &- rot(a, 14)
+  return (c ^ b) &- rot(b, 24)
 }

@@ -22,8 +22,15 @@ public func check<I: SignedInteger>(_ call: String, _ status: I) throws -> I {
 /// Only files opened serially are ever held, so releasing one is local and may happen in `deinit`.
 public final class Handle {
   public let id: hid_t
+  private var isOpen = true
   public init(_ call: String, _ id: hid_t) throws { self.id = try check(call, id) }
-  deinit { H5Idec_ref(id) }
+  deinit { if isOpen { H5Idec_ref(id) } }
+  /// Releases now, and says whether that worked.
+  public func close() throws {
+    guard isOpen else { return }
+    isOpen = false
+    try check("H5Idec_ref", H5Idec_ref(id))
+  }
 }
 
 /// Element class of a dataset, as far as fields are concerned.

@@ -233,7 +233,7 @@ public final class ContainerWriter {
     let end = max(directory.carry.upperBound, block.directoryOffset + bytes.count)
     try file!.reserve(reserved..<max(reserved, end))
     groups = []
-    try hdf5!.flush()
+    try hdf5!.close()
     hdf5 = nil
     try file!.write(carry, at: directory.carry.lowerBound)
     try file!.write(bytes, at: block.directoryOffset)

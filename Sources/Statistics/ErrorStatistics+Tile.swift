@@ -21,7 +21,7 @@ extension ErrorStatistics {
   ///
   /// Rows are padded with zeros to whole windows; masked points are zero as well, so that sums need no cases.
   @inline(__always)
-  private mutating func add<T: BinaryFloatingPoint>(
+  private mutating func add<T: Sample>(
     _ tile: Box, _ original: RawArray, _ decoded: RawArray, _ mask: RawArray?, _: T.Type
   ) {
     let n = tile.shape, row = (n.x + 8) & ~7   // at least one zero behind each row
@@ -57,26 +57,21 @@ extension ErrorStatistics {
         for z in 0..<dz {
           for y in 0..<dy {
             let i = Index3(tile.lower.z + z0 + z, tile.lower.y + y0 + y, tile.lower.x)
-            let a = original.bound(to: T.self) + original.box.offset(of: i)
-            let b = decoded.bound(to: T.self) + decoded.box.offset(of: i)
+            let a = UnsafePointer(original.bound(to: T.self) + original.box.offset(of: i))
+            let b = UnsafePointer(decoded.bound(to: T.self) + decoded.box.offset(of: i))
             let xr = x + (z * 8 + y) * row, er = e + (base + z) * plane + (y0 + y) * row
-            let flags = mask.map { UnsafePointer($0.bound(to: UInt8.self) + $0.box.offset(of: i)) }
-            if let m = flags, !allValid(m, n.x) {
-              for k in 0..<n.x {
-                let o = Double(a[k]), ok = m[k] != 0
-                xr[k] = ok ? o - shift : 0
-                er[k] = ok ? Double(b[k]) - o : 0
-                valid += ok ? 1 : 0
-                if !ok { skip[k >> 3] = true }
+            T.differences(a, b, n.x, shift, xr, er)
+            if let mask {
+              let m = UnsafePointer(mask.bound(to: UInt8.self) + mask.box.offset(of: i))
+              if allValid(m, n.x) {
+                ErrorStatistics.chooseBins(er, bin, n.x, factor, scale)
+                valid += n.x
+              } else {
+                for k in 0..<n.x where m[k] == 0 { xr[k] = 0; er[k] = 0; skip[k >> 3] = true }
+                ErrorStatistics.chooseBins(er, bin, n.x, factor, scale)
+                for k in 0..<n.x { if m[k] == 0 { bin[k] = 66 + ErrorStatistics.fraction } else { valid += 1 } }
               }
-              ErrorStatistics.chooseBins(er, bin, n.x, factor, scale)
-              for k in 0..<n.x where m[k] == 0 { bin[k] = 66 + ErrorStatistics.fraction }
             } else {
-              for k in 0..<n.x {
-                let o = Double(a[k])
-                xr[k] = o - shift
-                er[k] = Double(b[k]) - o
-              }
               ErrorStatistics.chooseBins(er, bin, n.x, factor, scale)
               valid += n.x
             }
@@ -133,7 +128,7 @@ extension ErrorStatistics {
     lagSums[0].add(ErrorStatistics.total(lag.0))
     lagSums[1].add(ErrorStatistics.total(lag.1))
     lagSums[2].add(ErrorStatistics.total(lag.2))
-    countPairs(tile, mask)
+    countPairs(tile, valid == tile.count ? nil : mask)
     let largest = Swift.max(Swift.max(peak[0], peak[1]), Swift.max(peak[2], peak[3]))
     maximumError = Swift.max(maximumError, moments.e.isFinite && moments.ee.isFinite ? largest : .infinity)
     for k in 0..<64 { histogram[k] += Int(bins[k]) + Int(bins[128 + k]) + Int(bins[256 + k]) + Int(bins[384 + k]) }
@@ -145,7 +140,7 @@ extension ErrorStatistics {
   @inline(__always) private static var fraction: Double { 0x1p32 }
 
   /// bin[k] = 2^32 + place of e[k]: its bin, 64 below the scale, 65 above it or not a number.
-  @inline(__always)
+  @inline(never)
   private static func chooseBins(
     _ e: UnsafeMutablePointer<Double>, _ bin: UnsafeMutablePointer<Double>, _ n: Int, _ factor: Double, _ scale: Double
   ) {
@@ -191,7 +186,7 @@ extension ErrorStatistics {
   @inline(__always)
   private static func total(_ s: SIMD4<Double>) -> Double { (s[0] + s[1]) + (s[2] + s[3]) }
 
-  /// Pairs of valid neighbours.
+  /// Pairs of valid neighbours; no mask where all points are valid.
   private mutating func countPairs(_ tile: Box, _ mask: RawArray?) {
     let n = tile.shape
     guard let mask else {

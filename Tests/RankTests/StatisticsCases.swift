@@ -26,7 +26,7 @@ func statistics(_ ranks: borrowing Communicator) throws -> String {
           let v = noise.bound(to: Float.self)
           for i in 0..<m.count {
             m.bound(to: UInt8.self)[i] = v[i] > -0.99 ? 1 : 0
-            scattered.add(Double(v[i]) * (i % 2 == 0 ? 1e300 : 1e-300))
+            scattered.add(Double(v[i]) * (v[i] > 0 ? 1e300 : 1e-300))
             scattered.add(Double(v[i]) * -1e300)
           }
         }

@@ -56,6 +56,11 @@ public enum Launcher {
     process.standardError = try FileHandle(forWritingTo: err)
     let ended = DispatchSemaphore(value: 0)
     process.terminationHandler = { _ in ended.signal() }
+    // Worker threads block most signals and children inherit that: TERM and USR1 have to reach them.
+    var none = sigset_t(), before = sigset_t()
+    sigemptyset(&none)
+    pthread_sigmask(SIG_SETMASK, &none, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
     try process.run()
     var timedOut = false
     if ended.wait(timeout: .now() + timeout) == .timedOut {

@@ -29,16 +29,21 @@ public enum SyntheticField: Sendable {
 
   /// The cells of `box`; cells beyond the grid are those wrapped around.
   public func array(_ box: Box, of grid: Grid, type: ScalarType) -> RawArray {
-    let out = RawArray(box: box, type: type)
-    var n = 0
+    let out = RawArray(box: box, type: type), n = grid.shape, part = box.shape
+    if box.isEmpty { return out }
     func wrap(_ v: Int, _ n: Int) -> Int { ((v % n) + n) % n }
-    for z in box.lower.z..<max(box.lower.z, box.upper.z) {
-      for y in box.lower.y..<max(box.lower.y, box.upper.y) {
-        for x in box.lower.x..<max(box.lower.x, box.upper.x) {
-          let i = Index3(wrap(z, grid.shape.z), wrap(y, grid.shape.y), wrap(x, grid.shape.x))
-          let v = value(i, grid.shape)
-          if type == .float32 { out.bound(to: Float.self)[n] = Float(v) } else { out.bound(to: Double.self)[n] = v }
-          n += 1
+    let floats = out.bound(to: Float.self), doubles = out.bound(to: Double.self)
+    var at = 0
+    for z in 0..<part.z {
+      for y in 0..<part.y {
+        let row = Index3(wrap(box.lower.z + z, n.z), wrap(box.lower.y + y, n.y), 0), first = (row.z * n.y + row.y) * n.x
+        var x = wrap(box.lower.x, n.x), k = 0
+        while k < part.x {
+          let v: Double
+          if case .linear = self { v = Double(first + x) } else { v = value(Index3(row.z, row.y, x), n) }
+          if type == .float32 { floats[at] = Float(v) } else { doubles[at] = v }
+          at += 1; k += 1; x += 1
+          if x == n.x { x = 0 }
         }
       }
     }

@@ -31,6 +31,10 @@ static inline herr_t ald_silence(void) { return H5Eset_auto2(H5E_DEFAULT, NULL, 
 static inline herr_t ald_libver_latest(hid_t fapl) {
   return H5Pset_libver_bounds(fapl, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
 }
+/// New files that HDF5 1.8 and later can read.
+static inline herr_t ald_libver_modern(hid_t fapl) {
+  return H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_LATEST);
+}
 /// H5Oget_info2 with the basic facts only: which file, which address, what kind, how many attributes.
 static inline herr_t ald_object_info(hid_t object, unsigned long *file, haddr_t *address, int *kind, hsize_t *attributes) {
   H5O_info_t info;

@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 #define ALD_CLASSES 96
-#define ALD_SYMBOLS 128     // 16 + 4 * 28: covers every int32 magnitude
+#define ALD_SYMBOLS 128     // 16 + 4 * 26 buckets cover magnitudes below 2^30; the last symbol is an escape
+#define ALD_ESCAPE 127      // any magnitude: 31 raw bits follow; codable in every class
 #define ALD_PROB_BITS 15
 
 // Scale class of an expected magnitude S in fixed point with 12 fractional bits (4096 = magnitude 1):
@@ -41,23 +42,32 @@ typedef struct ald_decoder {
   const uint8_t *bits, *bits_end;     // raw bits, forward, little-endian
   uint64_t bit_buffer;
   int bit_count;
-  int lane;
+  int lane, lane_mask;
   int failed;                         // set when a stream is exhausted; values are then 0
 } ald_decoder;
 
-// Encodes n values under their classes. Returns the number of bytes, or 0 if cap is too small
-// (n * 6 + 64 always suffices) or a symbol has frequency 0 in its class.
-size_t ald_encode(const ald_tables *t, const uint8_t *cls, const int32_t *val, size_t n, uint8_t *out, size_t cap);
+// Encodes n values under their classes; a symbol of frequency 0 is escaped. Returns the number of bytes, or 0 if cap
+// is too small (ald_encode_bound always suffices) or |value| >= 2^30. scratch: at least 3 * n + 64 bytes.
+static inline size_t ald_encode_bound(size_t n) { return n * 7 + 64; }
+size_t ald_encode(const ald_tables *t, const uint8_t *cls, const int32_t *val, size_t n, uint8_t *scratch,
+                  uint8_t *out, size_t cap);
 
 // Opens a stream made by ald_encode. Returns 0, or -1 when it is too short to be one.
 int ald_decoder_open(ald_decoder *d, const ald_tables *t, const uint8_t *in, size_t size);
 // Next value; the classes must be those of the encoder, in its order.
 static inline int32_t ald_decode(ald_decoder *d, int cls);
-// After the last value: 0 when both streams were used up exactly and the states are back at their start, else -1.
+// After the last value: 0 when both streams were used up exactly and every state is back at its start, else -1.
 int ald_decoder_close(ald_decoder *d);
 
 // ideal code length in bits of n values under the tables' probabilities (raw bits included)
 double ald_cost(const ald_tables *t, const uint8_t *cls, const int32_t *val, size_t n);
+
+// Shipped shape of each class: -8 log2 of the probability, 0...255.
+extern const uint8_t ald_base_tables[ALD_CLASSES][ALD_SYMBOLS];
+static inline const uint8_t *ald_base_row(int cls) { return ald_base_tables[cls]; }
+
+// Builds cumulative from frequencies. Returns 0, or -1 when a class does not sum to 1 << 15 or cannot code the escape.
+int ald_tables_finish(ald_tables *t);
 // hist[class * ALD_SYMBOLS + symbol] += 1
 void ald_histogram(const uint8_t *cls, const int32_t *val, size_t n, uint32_t *hist);
 
@@ -83,11 +93,8 @@ static inline int32_t ald_decode(ald_decoder *d, int cls) {
   // Symbol = number of entries with cum <= slot, minus one. The first sixteen in one vector compare.
   int s = 0;
   for (int k = 0; k < 16; k++) s += cum[k] <= slot;
-  if (s == 16) {
-    int k = 16;
-    while (k < ALD_SYMBOLS && cum[k] <= slot) k++;
-    s = k;
-  }
+  for (int b = 16; s == b && b < ALD_SYMBOLS; b += 16)
+    for (int k = 0; k < 16; k++) s += cum[b + k] <= slot;
   s -= 1;
   uint32_t f = d->tables->freq[cls][s];
   x = f * (x >> ALD_PROB_BITS) + slot - cum[s];
@@ -96,12 +103,13 @@ static inline int32_t ald_decode(ald_decoder *d, int cls) {
     else { x = x << 16 | (uint32_t)d->words[0] | (uint32_t)d->words[1] << 8; d->words += 2; }
   }
   d->state[d->lane] = x;
-  d->lane = (d->lane + 1) & 3;
+  d->lane = (d->lane + 1) & d->lane_mask;
   if (s == 0) return 0;
   uint32_t m = (uint32_t)s;
   if (s >= 16) {
     int e = (s - 16) / 4 + 4;
-    m = (4u + (uint32_t)((s - 16) & 3)) << (e - 2) | ald_raw(d, e - 2);
+    if (s == ALD_ESCAPE) m = ald_raw(d, 31);
+    else m = (4u + (uint32_t)((s - 16) & 3)) << (e - 2) | ald_raw(d, e - 2);
   }
   return ald_raw(d, 1) ? -(int32_t)m : (int32_t)m;
 }

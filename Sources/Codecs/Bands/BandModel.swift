@@ -1,0 +1,120 @@
+import CKernels
+import Fields
+
+/// Weights of the band contexts and, for lapped transforms, the magnitude scale per frequency radius.
+public struct BandModel: Sendable, Equatable {
+  public static let groups = Int(ALD_BAND_GROUPS), features = Int(ALD_BAND_FEATURES), scaleBins = Int(ALD_BAND_SCALES)
+  public let transform: BandLayout.Transform
+  /// `groups * features` codes; the last feature of a group is the constant (`WeightCode`).
+  public internal(set) var weights: [UInt8]
+  /// Half octaves, 18 = 1; empty for the wavelet.
+  public internal(set) var scales: [UInt8]
+
+  /// The built-in weights, all scales 1.
+  public init(_ transform: BandLayout.Transform) {
+    self.transform = transform
+    weights = BandDefaults.weights(transform)
+    scales = transform == .wavelet ? [] : [UInt8](repeating: UInt8(ALD_BAND_SCALE_ONE), count: BandModel.scaleBins)
+  }
+
+  var kernel: ald_band_model {
+    var m = ald_band_model()
+    withUnsafeMutableBytes(of: &m.weight) { $0.copyBytes(from: weights) }
+    if !scales.isEmpty { withUnsafeMutableBytes(of: &m.scale) { $0.copyBytes(from: scales) } }
+    return m
+  }
+
+  /// Takes the scales from sums over any number of tiles (see `BandLayout.addScaleSums`).
+  public mutating func setScales(_ sums: BandScaleSums) {
+    guard transform != .wavelet else { return }
+    for k in 0..<BandModel.scaleBins where sums.counts[k] > 0 {
+      // Half octaves of the mean magnitude, by comparison with the codes' bounds.
+      let mean = Double(sums.sums[k]) / Double(sums.counts[k]) + 2e-3
+      var c = 0, bound = 0.001642435  // 2^(-18.5 / 2)
+      while c < 63, mean >= bound * 1.4142135623730951 { bound *= 1.4142135623730951; c += 1 }
+      scales[k] = UInt8(c)
+    }
+    // Bins without values continue those below them.
+    for k in 1..<BandModel.scaleBins where sums.counts[k] == 0 { scales[k] = scales[k - 1] }
+  }
+
+  /// Takes the weights of the groups that have enough rows; the others stay.
+  public mutating func setWeights(_ equations: NormalEquations, minimumRows: Int = 64) {
+    for (g, w) in equations.solve(minimumRows: minimumRows).enumerated() {
+      guard let w else { continue }
+      for k in 0..<BandModel.features - 1 { weights[g * BandModel.features + k] = WeightCode.linear(w[k]) }
+      weights[(g + 1) * BandModel.features - 1] = WeightCode.constant(w.last!)
+    }
+  }
+  /// The weights as numbers, for the next round of a fit.
+  public var realWeights: [Double] {
+    weights.enumerated().map { k, c in k % BandModel.features == BandModel.features - 1 ? WeightCode.constantValue(c) : Double(c) / 64 }
+  }
+  /// The weights are the built-in ones.
+  public var isDefault: Bool { weights == BandDefaults.weights(transform) }
+
+  // MARK: Bytes
+
+  private static func used(_ t: BandLayout.Transform) -> [Int] { t == .wavelet ? [0, 1, 2, 3, 4, 6, 7, 9] : [0, 1, 2, 3, 4, 5, 6, 7, 9] }
+
+  /// A byte, then 6 bits per scale, then a mask of the groups that differ from the built-in weights and 6 bits per weight of those.
+  public var serialised: [UInt8] {
+    let base = BandDefaults.weights(transform), n = BandModel.features
+    let changed = (0..<BandModel.groups).filter { weights[$0 * n..<($0 + 1) * n] != base[$0 * n..<($0 + 1) * n] }
+    var packer = SixBits()
+    for s in scales { packer.put(s) }
+    if !changed.isEmpty {
+      for k in 0..<4 { packer.put(UInt8((0..<6).reduce(0) { $0 | (changed.contains(6 * k + $1) ? 1 << $1 : 0) })) }
+      for g in changed { for f in BandModel.used(transform) { packer.put(weights[g * n + f]) } }
+    }
+    return [changed.isEmpty ? 0 : 1] + packer.bytes
+  }
+  public init(serialised bytes: [UInt8], transform: BandLayout.Transform) throws {
+    self.init(transform)
+    guard let head = bytes.first else { throw StreamError(.truncated, offset: 0) }
+    guard head < 2 else { throw StreamError(.invalid, offset: 0) }
+    var reader = SixBitReader(bytes: bytes, offset: 1)
+    for k in scales.indices { scales[k] = try reader.next() }
+    if head == 1 {
+      var changed: [Int] = []
+      for k in 0..<4 {
+        let m = try reader.next()
+        for b in 0..<6 where m >> b & 1 == 1 { changed.append(6 * k + b) }
+      }
+      for g in changed { for f in BandModel.used(transform) { weights[g * BandModel.features + f] = try reader.next() } }
+    }
+    guard reader.isAtEnd else { throw StreamError(.invalid, offset: bytes.count) }
+  }
+}
+
+private struct SixBits {
+  var bytes: [UInt8] = []
+  private var held: UInt32 = 0, count = 0
+  init() {}
+  mutating func put(_ v: UInt8) {
+    if count == 0 { bytes.append(0) }
+    held = UInt32(v & 63) << UInt32(count)
+    bytes[bytes.count - 1] |= UInt8(held & 255)
+    count += 6
+    if count >= 8 {
+      count -= 8
+      if count > 0 { bytes.append(UInt8(held >> 8)) }
+    }
+  }
+}
+private struct SixBitReader {
+  let bytes: [UInt8]
+  var offset: Int
+  private var bit = 0
+  init(bytes: [UInt8], offset: Int) { self.bytes = bytes; self.offset = offset }
+  mutating func next() throws -> UInt8 {
+    guard offset * 8 + bit + 6 <= bytes.count * 8 else { throw StreamError(.truncated, offset: bytes.count) }
+    var v = Int(bytes[offset]) >> bit
+    if bit > 2 { v |= Int(bytes[offset + 1]) << (8 - bit) }
+    bit += 6
+    if bit >= 8 { bit -= 8; offset += 1 }
+    return UInt8(v & 63)
+  }
+  /// Fewer than eight bits are left, all zero.
+  var isAtEnd: Bool { bit == 0 ? offset == bytes.count : offset == bytes.count - 1 && Int(bytes[offset]) >> bit == 0 }
+}

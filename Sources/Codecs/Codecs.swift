@@ -1,1 +1,0 @@
-// Codecs: see docs/decisions/0001-architecture.md

@@ -1,0 +1,254 @@
+import CKernels
+import Glibc
+
+/// The static frequency tables of a field: one per scale class, either the shipped shape or that shape times a coded correction.
+///
+/// Each class that occurs is coded in the way that costs fewest bytes: the shipped shape as it is, or -8 log2 p of every symbol as a
+/// difference to the shipped one, in steps of 1/8, 1/4 or 1/2 octave. Integers only, so every machine builds the same tables.
+public final class ClassTables: @unchecked Sendable {
+  public static let classes = Int(ALD_CLASSES), symbols = Int(ALD_SYMBOLS)
+  static let escape = Int(ALD_ESCAPE)
+
+  /// What the kernels read.
+  public let pointer: UnsafeMutablePointer<ald_tables>
+  /// Compact description; `init(serialised:)` reads it back.
+  public let serialised: [UInt8]
+
+  deinit { pointer.deallocate() }
+
+  /// The shipped tables alone: one byte of side information.
+  public static let shipped: ClassTables = {
+    let rows = (0..<classes).map { Row.shipped($0).frequencies($0) }
+    return ClassTables(rows: rows, serialised: [0])!
+  }()
+
+  /// Tables for counted symbols.
+  ///
+  /// - Parameter histogram: `[class][symbol]` counts, summed over all ranks.
+  /// - Parameter sampled: counts come from a sample, so symbols above the largest one seen keep some room.
+  public convenience init(histogram: [UInt64], sampled: Bool) {
+    precondition(histogram.count == Self.classes * Self.symbols)
+    var encoder = RowCoder()
+    var rows: [[UInt16]] = []
+    var any = false
+    for c in 0..<Self.classes {
+      let counts = Array(histogram[c * Self.symbols..<(c + 1) * Self.symbols])
+      let best = encoder.encodeBest(counts, class: c, sampled: sampled)
+      if case .corrected = best { any = true }
+      rows.append(best.frequencies(c))
+    }
+    let bytes = encoder.coder.finish()
+    if any { self.init(rows: rows, serialised: [1] + bytes)! } else {
+      self.init(rows: (0..<Self.classes).map { Row.shipped($0).frequencies($0) }, serialised: [0])!
+    }
+  }
+
+  /// - Throws: `StreamError` when the bytes are not tables.
+  public convenience init(serialised bytes: [UInt8]) throws {
+    guard let kind = bytes.first, kind <= 1 else { throw StreamError(.invalid, offset: 0) }
+    if kind == 0 {
+      self.init(rows: (0..<Self.classes).map { Row.shipped($0).frequencies($0) }, serialised: [0])!
+      return
+    }
+    var d = RowDecoder(coder: AdaptiveBinaryDecoder(bytes[1...]))
+    let rows = (0..<Self.classes).map { d.decode(class: $0).frequencies($0) }
+    guard let _ = rows.first, let t = ClassTables.build(rows) else { throw StreamError(.invalid, offset: 0) }
+    self.init(pointer: t, serialised: bytes)
+  }
+
+  private init(pointer: UnsafeMutablePointer<ald_tables>, serialised: [UInt8]) {
+    self.pointer = pointer; self.serialised = serialised
+  }
+  private convenience init?(rows: [[UInt16]], serialised: [UInt8]) {
+    guard let t = ClassTables.build(rows) else { return nil }
+    self.init(pointer: t, serialised: serialised)
+  }
+  private static func build(_ rows: [[UInt16]]) -> UnsafeMutablePointer<ald_tables>? {
+    let t = UnsafeMutablePointer<ald_tables>.allocate(capacity: 1)
+    t.initialize(to: ald_tables())
+    let raw = UnsafeMutableRawPointer(t)
+    let freq = (raw + MemoryLayout<ald_tables>.offset(of: \ald_tables.freq)!).assumingMemoryBound(to: UInt16.self)
+    for (c, row) in rows.enumerated() { for (s, f) in row.enumerated() { freq[c * symbols + s] = f } }
+    if ald_tables_finish(t) != 0 { t.deallocate(); return nil }
+    return t
+  }
+
+  /// Ideal code length in bits of a histogram's bucket symbols (raw bits left out) under these tables.
+  public func bits(of histogram: [UInt64]) -> Double {
+    let raw = UnsafeMutableRawPointer(pointer)
+    let freq = (raw + MemoryLayout<ald_tables>.offset(of: \ald_tables.freq)!).assumingMemoryBound(to: UInt16.self)
+    var total = 0.0
+    for i in 0..<histogram.count where histogram[i] > 0 {
+      let f = freq[i] > 0 ? Double(freq[i]) : Double(freq[i / Self.symbols * Self.symbols + Self.escape]) / 16
+      total += Double(histogram[i]) * (15 - log2(f))
+    }
+    return total
+  }
+}
+
+/// How the table of one class is described.
+enum Row {
+  case shipped(Int)
+  /// -8 log2 p relative to the shipped value for symbols 0...last, in units of `step` eighths of an octave.
+  case corrected(step: Int, deltas: [Int])
+
+  static let powers: [UInt64] = (0..<8).map { k in
+    // 2^(30 - k/8), rounded; literals so that no libm is involved.
+    [1_073_741_824, 984_625_563, 902_905_651, 827_968_132, 759_250_125, 696_235_434, 638_450_708, 585_461_894][k]
+  }
+  static func weight(_ level: Int) -> UInt64 {
+    let l = min(max(level, 0), 255)
+    return max(1, powers[l & 7] >> UInt64(l >> 3))
+  }
+
+  func frequencies(_ c: Int) -> [UInt16] {
+    let base = ald_base_row(Int32(c))!
+    let symbols = ClassTables.symbols, escape = ClassTables.escape
+    var w = [UInt64](repeating: 0, count: symbols)
+    var floorOne = 0
+    switch self {
+    case .shipped:
+      for s in 0..<escape { w[s] = Row.weight(Int(base[s])) }
+    case .corrected(let step, let deltas):
+      floorOne = deltas.count
+      for (s, d) in deltas.enumerated() { w[s] = Row.weight(Int(base[s]) + 40 + d * step) }
+    }
+    let sum = w.reduce(0, +)
+    var f = [UInt16](repeating: 0, count: symbols)
+    let room = 32768 - 1
+    var used = 0
+    for s in 0..<escape where w[s] > 0 {
+      var v = Int((w[s] * UInt64(room) + sum / 2) / sum)
+      if s < floorOne { v = max(v, 1) }
+      f[s] = UInt16(v)
+      used += v
+    }
+    f[escape] = 1
+    // Give what is missing to the largest, take what is too much from the larger ones in turn.
+    while used != room {
+      var k = 0
+      for s in 0..<escape where f[s] > f[k] { k = s }
+      if used < room { f[k] += UInt16(room - used); used = room } else {
+        let take = min(used - room, Int(f[k]) / 2)
+        f[k] -= UInt16(take); used -= take
+      }
+    }
+    return f
+  }
+}
+
+/// Adaptive models of the row descriptions.
+struct RowModels {
+  var present = [AdaptiveBit](repeating: .init(), count: 2)
+  var step = [AdaptiveBit](repeating: .init(), count: 3)
+  var last = AdaptiveInteger(contexts: 1)
+  var first = AdaptiveInteger(contexts: 1)
+  var delta = AdaptiveInteger(contexts: 9)
+  var previousLast = 0, previousCorrected = 0
+}
+
+struct RowCoder {
+  var coder = AdaptiveBinaryEncoder()
+  var models = RowModels()
+
+  mutating func encodeBest(_ counts: [UInt64], class c: Int, sampled: Bool) -> Row {
+    let total = counts.reduce(0, +)
+    let base = Row.shipped(c)
+    if total == 0 { encode(base); return base }
+    let baseFrequencies = base.frequencies(c)
+    var bestRow = base
+    var trial = self
+    trial.encode(base)
+    var best = Double(trial.length - length) * 8 + Self.bits(counts, baseFrequencies)
+    let level = ald_base_row(Int32(c))!
+    var last = counts.lastIndex { $0 > 0 }!
+    if last >= ClassTables.escape { last = ClassTables.escape - 1 }
+    if sampled { last = min(last + 4 + last / 8, ClassTables.escape - 1) }
+    let prior = 6.0
+    for step in [1, 2, 4] where total >= 24 {
+      var deltas: [Int] = []
+      for s in 0...last {
+        let p0 = exp2(-Double(level[s]) / 8)
+        let p = (Double(counts[s]) + prior * p0) / (Double(total) + prior)
+        let want = -8 * log2(max(p, 0x1p-18)) - Double(level[s])
+        deltas.append(Int((want / Double(step)).rounded()))
+      }
+      // The common level is free: rows are normalised, and 40 eighths are added so that weights keep their precision.
+      var row = Row.corrected(step: step, deltas: deltas)
+      // Levels below zero would be clipped; shift the row so that its smallest level is zero.
+      let lowest = deltas.enumerated().map { Int(level[$0.offset]) + 40 + $0.element * step }.min()!
+      if lowest < 0 { row = .corrected(step: step, deltas: deltas.map { $0 + (-lowest + step - 1) / step }) }
+      var t = self
+      t.encode(row)
+      let cost = Double(t.length - length) * 8 + Self.bits(counts, row.frequencies(c))
+      if cost < best { best = cost; bestRow = row }
+    }
+    encode(bestRow)
+    return bestRow
+  }
+
+  /// Bytes written so far, in fractions too small to matter left out: measured on a finished copy.
+  var length: Double {
+    var copy = coder
+    return Double(copy.finish().count)
+  }
+
+  static func bits(_ counts: [UInt64], _ f: [UInt16]) -> Double {
+    var b = 0.0
+    for s in 0..<counts.count where counts[s] > 0 {
+      b += Double(counts[s]) * (f[s] > 0 ? 15 - log2(Double(f[s])) : 15 + 20)
+    }
+    return b
+  }
+
+  mutating func encode(_ row: Row) {
+    switch row {
+    case .shipped:
+      coder.encode(0, &models.present[models.previousCorrected])
+      models.previousCorrected = 0
+    case .corrected(let step, let deltas):
+      coder.encode(1, &models.present[models.previousCorrected])
+      models.previousCorrected = 1
+      coder.encode(step == 1 ? 0 : 1, &models.step[0])
+      if step > 1 { coder.encode(step == 2 ? 0 : 1, &models.step[1]) }
+      models.last.encode(deltas.count - 1 - models.previousLast, context: 0, &coder)
+      models.previousLast = deltas.count - 1
+      var previous = deltas[0], size = 0
+      models.first.encode(deltas[0], context: 0, &coder)
+      for d in deltas.dropFirst() {
+        models.delta.encode(d - previous, context: RowCoder.context(step, size), &coder)
+        size = abs(d - previous)
+        previous = d
+      }
+    }
+  }
+  static func context(_ step: Int, _ size: Int) -> Int {
+    (step == 1 ? 0 : step == 2 ? 3 : 6) + min(size, 2)
+  }
+}
+
+struct RowDecoder {
+  var coder: AdaptiveBinaryDecoder
+  var models = RowModels()
+
+  mutating func decode(class c: Int) -> Row {
+    if coder.decode(&models.present[models.previousCorrected]) == 0 {
+      models.previousCorrected = 0
+      return .shipped(c)
+    }
+    models.previousCorrected = 1
+    var step = 1
+    if coder.decode(&models.step[0]) == 1 { step = coder.decode(&models.step[1]) == 0 ? 2 : 4 }
+    let last = min(max(models.previousLast + models.last.decode(context: 0, &coder), 0), ClassTables.escape - 1)
+    models.previousLast = last
+    var deltas = [clamp(models.first.decode(context: 0, &coder))]
+    var size = 0
+    for _ in 0..<last {
+      let d = models.delta.decode(context: RowCoder.context(step, size), &coder)
+      size = abs(clamp(d))
+      deltas.append(clamp(deltas.last! + clamp(d)))
+    }
+    return .corrected(step: step, deltas: deltas)
+  }
+  private func clamp(_ v: Int) -> Int { min(max(v, -1024), 1024) }
+}

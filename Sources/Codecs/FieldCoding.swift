@@ -1,0 +1,167 @@
+import Fields
+
+/// Everything a decoder needs to know about one field at one step beside its streams: the container's header blob.
+public struct FieldCoding: Equatable, Sendable {
+  /// Members of the codec bank. Raw values are part of the format.
+  public enum Member: UInt8, Sendable, CaseIterable {
+    /// One value per component; streams carry masks only.
+    case constant = 0
+    case lossless = 1
+    case interpolation = 2
+    case lapped16 = 3
+    case lapped8 = 4
+    case wavelet97 = 5
+
+    public var name: String {
+      switch self {
+      case .constant: "constant"
+      case .lossless: "lossless"
+      case .interpolation: "interpolation"
+      case .lapped16: "lot16"
+      case .lapped8: "lot8"
+      case .wavelet97: "wavelet97"
+      }
+    }
+    public init?(name: String) {
+      guard let m = Member.allCases.first(where: { $0.name == name }) else { return nil }
+      self = m
+    }
+    public var isTransform: Bool { self == .lapped16 || self == .lapped8 || self == .wavelet97 }
+  }
+
+  /// What the user asked for.
+  public var request = ErrorBound.lossless
+  /// The absolute bound it was resolved to; NaN where there is none.
+  public var absolute = Double.nan
+  public var member: Member
+  /// Element type of the arithmetic; at least as wide as the stored type.
+  public var workType: ScalarType
+  /// log2 |x| is coded, with signs beside it (pointwise relative bounds).
+  public var logarithmic = false
+  /// Pointwise bound kept by outliers: absolute, or relative when `logarithmic`; `nil`: none.
+  public var bound: Double?
+  /// Quantiser step of the transforms.
+  public var step = 0.0
+  /// Reconstruction shifts for |q| = 1, 2, >= 3 in 1/256 of a step.
+  public var shifts: [UInt8] = [0, 0, 0]
+  /// Bit patterns that are masked, ascending; category k of a mask is entry k - 1.
+  public var specials: [UInt64] = []
+  /// Bit pattern per component (member `constant`).
+  public var constants: [UInt64] = []
+  /// Serialised prediction settings (member `interpolation`).
+  public var settings: [UInt8] = []
+  /// Serialised context weights and scales.
+  public var model: [UInt8] = []
+  /// Serialised class tables.
+  public var tables: [UInt8] = []
+
+  public init(member: Member, workType: ScalarType) { self.member = member; self.workType = workType }
+
+  static let version: UInt8 = 1
+  /// Codes of bound kinds: part of the format.
+  static let kinds = ["lossless", "abs", "rel", "pwrel", "psnr", "rate"]
+
+  public var serialised: [UInt8] {
+    var w = ByteWriter()
+    w.put(FieldCoding.version)
+    w.put(member.rawValue)
+    w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16))
+    w.put(UInt8(FieldCoding.kinds.firstIndex(of: request.kind)!))
+    if request != .lossless { w.put(request.value); w.put(absolute) }
+    // The pointwise bound is one of the two numbers above.
+    if let bound { w.put(bound == absolute ? 1 : 0); precondition(bound == absolute || bound == request.value) }
+    if !specials.isEmpty {
+      w.put(varint: specials.count)
+      for s in specials { w.put(s) }
+    }
+    switch member {
+    case .constant:
+      w.put(varint: constants.count)
+      for c in constants { w.put(c) }
+    case .lossless: break
+    case .interpolation:
+      w.put(block: settings); w.put(block: model); w.put(tables)
+    case .lapped16, .lapped8, .wavelet97:
+      w.put(step); w.put(shifts); w.put(block: model); w.put(tables)
+    }
+    return w.bytes
+  }
+
+  /// - Throws: `StreamError` when the bytes are not a header this version can read.
+  public init(serialised bytes: [UInt8]) throws {
+    var r = ByteReader(bytes)
+    guard try r.byte() == FieldCoding.version else { throw StreamError(.unknownVersion, offset: 0) }
+    guard let m = Member(rawValue: try r.byte()) else { throw StreamError(.unknownVersion, offset: 1) }
+    let flags = try r.byte()
+    guard let t = ScalarType(rawValue: flags & 3), flags < 32 else { throw StreamError(.invalid, offset: 2) }
+    self.init(member: m, workType: t)
+    logarithmic = flags & 4 != 0
+    let kind = Int(try r.byte())
+    guard kind < FieldCoding.kinds.count else { throw StreamError(.unknownVersion, offset: r.offset) }
+    var value = 0.0
+    if FieldCoding.kinds[kind] != "lossless" { value = try r.double(); absolute = try r.double() }
+    request = ErrorBound(kind: FieldCoding.kinds[kind], value: value)!
+    if flags & 8 != 0 {
+      let b = try r.byte() == 1 ? absolute : value
+      guard b > 0, b.isFinite else { throw StreamError(.invalid, offset: r.offset) }
+      bound = b
+    }
+    if flags & 16 != 0 {
+      let n = try r.varint(limit: 255)
+      for _ in 0..<n { specials.append(try r.word()) }
+    }
+    switch m {
+    case .constant:
+      let n = try r.varint(limit: 1 << 16)
+      for _ in 0..<n { constants.append(try r.word()) }
+    case .lossless: break
+    case .interpolation:
+      settings = try r.block(); model = try r.block(); tables = try r.take(r.remaining)
+    case .lapped16, .lapped8, .wavelet97:
+      step = try r.double()
+      guard step > 0, step.isFinite else { throw StreamError(.invalid, offset: r.offset) }
+      shifts = try r.take(3); model = try r.block(); tables = try r.take(r.remaining)
+    }
+    guard r.remaining == 0 else { throw StreamError(.invalid, offset: r.offset) }
+  }
+}
+
+/// The parts of one tile's stream.
+///
+/// `varint(flags | length of side << 4), [varint length, mask], [varint length, signs], [varint length, outliers], side, payload`; parts that
+/// are absent cost nothing, a stream without any part is empty.
+public struct TileStream: Equatable, Sendable {
+  /// Special-value categories (`MaskCodec`).
+  public var mask: [UInt8] = []
+  /// Sign plane of logarithmic fields.
+  public var signs: [UInt8] = []
+  public var outliers: [UInt8] = []
+  /// What the context model needs to know of the tile.
+  public var side: [UInt8] = []
+  /// Entropy-coded values.
+  public var payload: [UInt8] = []
+  public init() {}
+
+  public var bytes: [UInt8] {
+    if mask.isEmpty && signs.isEmpty && outliers.isEmpty && side.isEmpty && payload.isEmpty { return [] }
+    var w = ByteWriter()
+    w.put(varint: side.count << 3 | (mask.isEmpty ? 0 : 1) | (outliers.isEmpty ? 0 : 2) | (signs.isEmpty ? 0 : 4))
+    if !mask.isEmpty { w.put(block: mask) }
+    if !outliers.isEmpty { w.put(block: outliers) }
+    if !signs.isEmpty { w.put(block: signs) }
+    w.put(side)
+    w.put(payload)
+    return w.bytes
+  }
+
+  public init(_ bytes: [UInt8]) throws {
+    if bytes.isEmpty { return }
+    var r = ByteReader(bytes)
+    let flags = try r.varint()
+    if flags & 1 != 0 { mask = try r.block() }
+    if flags & 2 != 0 { outliers = try r.block() }
+    if flags & 4 != 0 { signs = try r.block() }
+    side = try r.take(flags >> 3)
+    payload = try r.take(r.remaining)
+  }
+}

@@ -1,1 +1,0 @@
-// Compressor: see docs/decisions/0001-architecture.md

@@ -1,0 +1,116 @@
+import CKernels
+import Codecs
+import Fields
+
+/// Decodes the streams of one field at one step: the tile-local part, then values in the stored type.
+final class FieldDecoder: @unchecked Sendable {
+  let coding: FieldCoding
+  let grid: Grid
+  let type: ScalarType
+  let tiles: TileGrid
+  let transform: (any HaloTransform)?
+  private let tables: ClassTables
+  private let interpolation: InterpolationCodec?
+  private let shapes: BandShapes?
+  private let bands: BandModel?
+  private let special: SpecialValues?
+  private let quantiser: ald_quantiser
+
+  /// - Throws: `StreamError` when the header does not describe a codec of this version.
+  init(_ coding: FieldCoding, grid: Grid, type: ScalarType, components: Int) throws {
+    self.coding = coding; self.grid = grid; self.type = type
+    tiles = TileGrid(shape: grid.shape)
+    transform = coding.member.transform(grid)
+    special = coding.specials.isEmpty ? nil : try SpecialValues(type: type, patterns: coding.specials)
+    guard coding.workType.size >= type.size || coding.logarithmic else { throw StreamError(.invalid, offset: 2) }
+    guard coding.member != .constant || coding.constants.count == components else { throw StreamError(.invalid, offset: 2) }
+    switch coding.member {
+    case .constant, .lossless:
+      tables = .shipped; interpolation = nil; shapes = nil; bands = nil
+    case .interpolation:
+      tables = try ClassTables(serialised: coding.tables)
+      interpolation = InterpolationCodec(
+        settings: try InterpolationSettings(serialised: coding.settings), model: try InterpolationModel(serialised: coding.model))
+      shapes = nil; bands = nil
+    case .lapped16, .lapped8, .wavelet97:
+      tables = try ClassTables(serialised: coding.tables)
+      interpolation = nil
+      let s = BandShapes(coding.member, grid: grid, tiles: tiles)
+      shapes = s
+      bands = try BandModel(serialised: coding.model, transform: s.transform)
+    }
+    quantiser = Compressor.quantiser(step: coding.step == 0 ? 1 : coding.step, shifts: coding.shifts)
+  }
+
+  /// What a stream holds before the halo of a transform is known.
+  struct Staged {
+    /// Values (tile codecs) or locally synthesised coefficients (transforms), working type.
+    var values: RawArray
+    var categories: RawArray?
+    var mask: RawArray?
+    var negative: [UInt8] = []
+    var outliers: [UInt8] = []
+    var maskPointer: UnsafePointer<UInt8>? { mask.map { UnsafePointer($0.bound(to: UInt8.self)) } }
+  }
+
+  /// - Throws: `StreamError` for bytes the encoder did not write.
+  func stage(_ bytes: [UInt8], box: Box, component: Int, workspace: InterpolationWorkspace) throws -> Staged {
+    let stream = try TileStream(bytes)
+    var out = Staged(values: RawArray(box: box, type: coding.member == .lossless || coding.member == .constant ? type : coding.workType))
+    if !stream.mask.isEmpty {
+      guard let special else { throw StreamError(.invalid, offset: 0) }
+      let categories = RawArray(box: box, elementSize: 1)
+      let c = categories.bound(to: UInt8.self)
+      try stream.mask.withUnsafeBytes { try MaskCodec.decode($0, box: box, into: c) }
+      let mask = RawArray(box: box, elementSize: 1)
+      let m = mask.bound(to: UInt8.self)
+      for i in 0..<mask.count {
+        guard Int(c[i]) <= special.patterns.count else { throw StreamError(.invalid, offset: 0) }
+        m[i] = c[i] == 0 ? 1 : 0
+      }
+      out.categories = categories; out.mask = mask
+    }
+    if coding.logarithmic {
+      out.negative = [UInt8](repeating: 0, count: box.count)
+      if !stream.signs.isEmpty {
+        try stream.signs.withUnsafeBytes { s in
+          try out.negative.withUnsafeMutableBufferPointer {
+            try MaskCodec.decode(s, box: box, within: out.maskPointer, into: $0.baseAddress!)
+          }
+        }
+      }
+    }
+    out.outliers = stream.outliers
+    switch coding.member {
+    case .constant:
+      if type == .float32 {
+        let v = UInt32(truncatingIfNeeded: coding.constants[component]), p = out.values.bound(to: UInt32.self)
+        for i in 0..<out.values.count { p[i] = v }
+      } else {
+        let v = coding.constants[component], p = out.values.bound(to: UInt64.self)
+        for i in 0..<out.values.count { p[i] = v }
+      }
+    case .lossless:
+      try stream.payload.withUnsafeBytes { try LosslessCodec.decode($0, into: out.values, mask: out.maskPointer) }
+    case .interpolation:
+      try decodeInterpolated(stream.payload, interpolation!, tables, out.maskPointer, workspace, into: out.values)
+    case .lapped16, .lapped8, .wavelet97:
+      let q = RawArray(box: box, elementSize: 4)
+      try decodeBands(stream, shapes!, bands!, tables, into: q)
+      dequantise(q, quantiser, into: out.values)
+      transform!.synthesiseInside(out.values, core: box)
+    }
+    return out
+  }
+
+  /// Values of a tile in the stored type from working values: logarithm undone, outliers applied, specials put back.
+  func finish(_ values: RawArray, _ staged: Staged) throws -> RawArray {
+    let out = Restoration.stored(values, type: type, negative: staged.negative, mask: staged.maskPointer)
+    if !staged.outliers.isEmpty {
+      guard let bound = coding.bound else { throw StreamError(.invalid, offset: 0) }
+      try staged.outliers.withUnsafeBytes { try OutlierCodec.decode($0, decoded: out, bound: bound) }
+    }
+    if let special, let c = staged.categories { try special.fill(out, categories: c.bound(to: UInt8.self)) }
+    return out
+  }
+}

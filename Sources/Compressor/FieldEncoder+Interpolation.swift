@@ -1,0 +1,223 @@
+import CKernels
+import Codecs
+import Fields
+import Glibc
+import MPI
+import Statistics
+
+extension FieldEncoder {
+  /// All of this rank's units.
+  ///
+  /// - Collective: all ranks.
+  func loadUnits(ranks: borrowing Communicator) throws -> [Unit] {
+    var units: [Unit] = []
+    try phases.measure("exchange") {
+      try layout.forEachRegion(have: source.boxes, arrays: source.arrays, elementSize: source.type.size, halo: 0, ranks: ranks) { region, arrays in
+        for t in region.tiles { for c in 0..<layout.components { units.append(try makeUnit(t * layout.components + c, from: arrays[c])) } }
+      }
+    }
+    return units.sorted { $0.index < $1.index }
+  }
+
+  /// - Collective: all ranks.
+  func runInterpolation(_ coding: FieldCoding, _ trial: BankTrial, ranks: borrowing Communicator) throws -> EncodedField {
+    let workspaces = Workspaces(threads)
+    let units = held ? try loadUnits(ranks: ranks) : []
+    var step = trial.step
+    if held, let wanted = target.rmse, target.pointwise == nil {
+      step = try phases.measure("trial") {
+        try solveStep(wanted: wanted * 0.9999, start: step, tolerance: 0.001, limit: 6) { s in
+          encodeInterpolated(units, InterpolationCodec(settings: interpolationSettings(step: s, rule: trial.levelRule, statistics: trial.statistics)), workspaces)
+          return try meanSquareError(units, count: survey.valid, threads: threads, ranks: ranks).squareRoot()
+        }.step
+      }
+    }
+    var aim = StepAim(target: target)
+    while true {
+      let settings = interpolationSettings(step: step, rule: trial.levelRule, statistics: trial.statistics)
+      let encoded = try codeInterpolated(coding, settings, units, trial.units, workspaces, ranks: ranks)
+      guard let next = aim.next(step: step, result: encoded, streams: layout.streamCount) else { return encoded }
+      step = next
+    }
+  }
+
+  /// One complete pass with given settings.
+  ///
+  /// - Parameter units: all units of this rank when the field is held, else none.
+  /// - Collective: all ranks.
+  func codeInterpolated(
+    _ start: FieldCoding, _ settings: InterpolationSettings, _ units: [Unit], _ sample: [Unit], _ workspaces: Workspaces,
+    ranks: borrowing Communicator
+  ) throws -> EncodedField {
+    var coding = start
+    coding.member = .interpolation
+    coding.settings = settings.serialised
+    let model = try phases.measure("fit") { try fitInterpolation(sample, settings, workspaces, ranks: ranks) }
+    coding.model = model.serialised
+    let codec = InterpolationCodec(settings: settings, model: model)
+    let tables: ClassTables = try phases.measure("transform") {
+      let counted = held ? units : sample
+      encodeInterpolated(counted, codec, workspaces)
+      var histogram = [UInt32](repeating: 0, count: histogramSize)
+      for u in counted { u.symbols!.add(to: &histogram) }
+      return ClassTables(histogram: try reducedHistogram(histogram, ranks: ranks), sampled: !held)
+    }
+    coding.tables = tables.serialised
+    let emptyStats = emptyStatistics()
+    var statistics = [ErrorStatistics](repeating: emptyStats, count: layout.components)
+    var streams: [[UInt8]] = []
+    func code(_ part: [Unit]) throws {
+      let results = Slots<ErrorStatistics?>(part.count, nil), failures = Slots<(any Error)?>(part.count, nil)
+      try phases.measure("entropy") {
+        parallelFor(part.count, threads: threads) { i in
+          let u = part[i]
+          u.stream.payload = u.symbols!.encode(tables)
+          u.symbols = nil
+          if check {
+            do {
+              let again = RawArray(box: u.box, elementSize: u.work.elementSize)
+              try decodeInterpolated(u.stream.payload, codec, tables, u.maskPointer, workspaces.of(i, part.count), into: again)
+              guard sameBits(again, u.decoded!, u.maskPointer) else { throw CompressorError.notReproduced(stream: u.index) }
+            } catch { failures[i] = error }
+          }
+        }
+        for i in part.indices { if let e = failures[i] { throw e } }
+      }
+      phases.measure("verify") {
+        guard check || target.pointwise != nil else { return }
+        parallelFor(part.count, threads: threads) { i in
+          var s = emptyStats
+          finish(part[i], statistics: &s)
+          results[i] = s
+        }
+        for i in part.indices { statistics[layout.component(of: part[i].index)].merge(results[i]!) }
+      }
+      streams += part.map(\.stream.bytes)
+    }
+    if held { try ranks.agree { try code(units) } } else {
+      try layout.forEachRegion(have: source.boxes, arrays: source.arrays, elementSize: source.type.size, halo: 0, ranks: ranks) { region, arrays in
+        var part: [Unit] = []
+        for t in region.tiles { for c in 0..<layout.components { part.append(try makeUnit(t * layout.components + c, from: arrays[c])) } }
+        phases.measure("transform") { encodeInterpolated(part, codec, workspaces) }
+        try code(part)
+      }
+    }
+    return try conclude(coding, streams: streams, statistics: statistics, ranks: ranks)
+  }
+
+  private func fitInterpolation(_ sample: [Unit], _ settings: InterpolationSettings, _ workspaces: Workspaces, ranks: borrowing Communicator) throws -> InterpolationModel {
+    .default
+  }
+
+  /// Decimal data coded exactly by interpolation on their lattice; `nil` when they are none.
+  ///
+  /// - Collective: all ranks.
+  func runLattice(_ coding: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField? {
+    guard let quantum = lattice else { return nil }
+    // The lattice must also give back the sign of zero; the scan has refused data with negative zeros.
+    let workspaces = Workspaces(threads)
+    var coding = coding
+    coding.workType = source.type
+    let lower = Double(quantum.lower) / Double(quantum.divisor), upper = Double(quantum.upper) / Double(quantum.divisor)
+    guard let plain = InterpolationSettings(lower: lower, upper: upper, quantum: quantum.step) else { return nil }
+    let units = try loadUnits(ranks: ranks)
+    let slots = Slots<[Int64]>(units.count, [])
+    parallelFor(units.count, threads: threads) { i in
+      slots[i] = InterpolationCodec.statistics(units[i].work, mask: units[i].maskPointer, settings: plain, workspace: workspaces.of(i, units.count))
+    }
+    var sums = [Int64](repeating: 0, count: Int(ALD_INTERP_STATISTICS))
+    for i in units.indices { for j in sums.indices { sums[j] += slots[i][j] } }
+    sums = try ranks.allReduce(sums, .sum)
+    guard let settings = InterpolationSettings(lower: lower, upper: upper, quantum: quantum.step, prediction: InterpolationCodec.choose(from: sums)) else { return nil }
+    let encoded = try codeInterpolated(coding, settings, units, units, workspaces, ranks: ranks)
+    // Exactness is checked on the decoded bits, not taken from the lattice's word.
+    var exact = 1
+    for u in units where !sameBits(u.decoded!, u.original, u.maskPointer) { exact = 0 }
+    return try ranks.allReduce(exact, .min) == 1 ? encoded : nil
+  }
+}
+
+/// Fills `tile` from a payload.
+func decodeInterpolated(
+  _ payload: [UInt8], _ codec: InterpolationCodec, _ tables: ClassTables, _ mask: UnsafePointer<UInt8>?,
+  _ workspace: InterpolationWorkspace, into tile: RawArray
+) throws {
+  // A tile without valid points has no payload.
+  if payload.isEmpty, let mask, !(0..<tile.count).contains(where: { mask[$0] != 0 }) { return }
+  try payload.withUnsafeBufferPointer { bytes in
+    var d = ald_decoder()
+    guard ald_decoder_open(&d, tables.pointer, bytes.baseAddress, bytes.count) == 0 else { throw StreamError(.truncated, offset: 0) }
+    codec.decode(&d, mask: mask, workspace: workspace, into: tile)
+    guard ald_decoder_close(&d) == 0 else { throw StreamError(.invalid, offset: bytes.count) }
+  }
+}
+
+/// Whether the valid cells hold the same bits.
+func sameBits(_ a: RawArray, _ b: RawArray, _ mask: UnsafePointer<UInt8>?) -> Bool {
+  guard let mask else { return memcmp(a.pointer, b.pointer, a.byteCount) == 0 }
+  if a.elementSize == 4 {
+    let p = a.bound(to: UInt32.self), q = b.bound(to: UInt32.self)
+    for i in 0..<a.count where mask[i] != 0 && p[i] != q[i] { return false }
+  } else {
+    let p = a.bound(to: UInt64.self), q = b.bound(to: UInt64.self)
+    for i in 0..<a.count where mask[i] != 0 && p[i] != q[i] { return false }
+  }
+  return true
+}
+
+/// A failure inside the pipeline that is neither bad input nor a corrupt stream.
+public enum CompressorError: Error, CustomStringConvertible, ExitCoded {
+  /// Decoding a stream just written gave other values.
+  case notReproduced(stream: Int)
+  case boundNotMet(field: String, text: String)
+  public var exitCode: Int32 { 3 }
+  public var description: String {
+    switch self {
+    case .notReproduced(let s): "stream \(s) does not decode to what was encoded; nothing was written (please report this)"
+    case .boundNotMet(let f, let t): "\(f): \(t); nothing was written"
+    }
+  }
+}
+
+/// Decides whether a measured result meets a PSNR or rate, and which step to try next.
+struct StepAim {
+  let target: Target
+  private var attempts = 0
+  /// log2 step and bits of earlier passes, for rates.
+  private var history: [(x: Double, bits: Double)] = []
+
+  init(target: Target) { self.target = target }
+
+  /// `nil`: take the result.
+  mutating func next(step: Double, result: EncodedField, streams: Int) -> Double? {
+    attempts += 1
+    if target.rate == nil && target.pointwise != nil { return nil }
+    if let wanted = target.rate {
+      guard attempts < 12 else { return nil }
+      let bits = 8 * Double(result.estimatedStoredBytes(streams: streams)) / Double(max(1, result.survey.valid))
+      if abs(bits / wanted - 1) < 0.01 { return nil }
+      let x = log2(step)
+      var slope = -min(1, max(0.2, bits))
+      if let p = history.last, abs(p.x - x) > 1e-6 {
+        let s = (bits - p.bits) / (x - p.x)
+        if s < -0.02 { slope = s }
+      }
+      history.append((x, bits))
+      return exp2(x + min(max((wanted - bits) / slope, -3), 3))
+    }
+    guard let wanted = target.rmse, !result.statistics.isEmpty, let rmse = result.rmse, rmse > 0, attempts < 10 else { return nil }
+    if rmse <= wanted && (rmse > wanted * 0.996 || attempts > 3) { return nil }
+    let factor = wanted / rmse
+    return step * factor * (factor < 1 ? 0.9995 : 0.9998)
+  }
+}
+
+extension EncodedField {
+  var rmse: Double? {
+    var e = 0.0, n = 0
+    for s in statistics { e += s.sumSquaredError.value; n += s.count }
+    return n > 0 ? (e / Double(n)).squareRoot() : nil
+  }
+  /// Streams, header and about six bytes of index per stream.
+  func estimatedStoredBytes(streams: Int) -> Int { streamBytes + coding.serialised.count + 6 * streams + 16 }
+}

@@ -1,0 +1,211 @@
+import CKernels
+import Codecs
+import Decomposition
+import Fields
+import Glibc
+import MPI
+import Statistics
+
+extension FieldEncoder {
+  /// - Collective: all ranks.
+  func runTransform(_ start: FieldCoding, _ trial: BankTrial, ranks: borrowing Communicator) throws -> EncodedField {
+    let member = trial.member
+    let transform = member.transform(layout.grid)!
+    let shapes = BandShapes(member, grid: layout.grid, tiles: layout.tiles)
+    let sampled = Set(trial.units.map(\.index))
+    var step = trial.step, correction = 1.0
+    var aim = StepAim(target: target)
+    while true {
+      let coefficients = try analyse(transform, ranks: ranks)
+      if let wanted = target.rmse {
+        step = try phases.measure("trial") {
+          try solveStep(wanted: wanted * correction, start: step, tolerance: 0.0005, limit: 6) { s in
+            try QuantiserError(coefficients, step: s, threads: threads, ranks: ranks).meanSquare.squareRoot()
+          }.step
+        }
+      }
+      let encoded = try codeTransformed(start, transform, shapes, coefficients, step: step, sampled: sampled, ranks: ranks)
+      guard let next = aim.next(step: step, result: encoded, streams: layout.streamCount) else { return encoded }
+      if target.rmse != nil { correction *= next / step } else { step = next }
+    }
+  }
+
+  /// Coefficients of this rank's streams, tile by tile.
+  ///
+  /// - Collective: all ranks.
+  private func analyse(_ transform: any HaloTransform, ranks: borrowing Communicator) throws -> [RawArray] {
+    var out: [RawArray] = []
+    try phases.measure("transform") {
+      try layout.forEachRegion(
+        have: source.boxes, arrays: source.arrays, elementSize: source.type.size, halo: transform.analysisHalo, ranks: ranks
+      ) { region, arrays in
+        let planes = arrays.map { a in
+          let c = RawArray(box: region.box, type: workType)
+          transform.analyse(workRegion(a), core: region.box, into: c)
+          return c
+        }
+        for t in region.tiles {
+          for c in 0..<layout.components {
+            let tile = RawArray(box: layout.tiles.box(t), type: workType)
+            tile.copy(tile.box, from: planes[c])
+            out.append(tile)
+          }
+        }
+      }
+    }
+    return out
+  }
+
+  /// One complete pass; `coefficients` hold the locally synthesised decoded values afterwards.
+  ///
+  /// - Collective: all ranks.
+  private func codeTransformed(
+    _ start: FieldCoding, _ transform: any HaloTransform, _ shapes: BandShapes, _ coefficients: [RawArray], step: Double,
+    sampled: Set<Int>, ranks: borrowing Communicator
+  ) throws -> EncodedField {
+    var coding = start
+    coding.member = shapes.member
+    coding.step = step
+    let first = layout.units.lowerBound
+    let own = coefficients.indices.filter { sampled.contains(first + $0) }
+    let error = try phases.measure("fit") {
+      try QuantiserError(held ? coefficients : own.map { coefficients[$0] }, step: step, threads: threads, ranks: ranks)
+    }
+    coding.shifts = error.shifts
+    let k = quantiser(step: step, shifts: error.shifts)
+    let model = try phases.measure("fit") {
+      try shapes.model(fitting: own.map { quantise(coefficients[$0], k) }, weights: true, threads: threads, ranks: ranks)
+    }
+    coding.model = model.serialised
+    // Symbols of the counted tiles: all of a held field, else the sample.
+    let counted = held ? Array(coefficients.indices) : own
+    let symbols = Slots<(Symbols, [UInt8])?>(counted.count, nil)
+    var histogram = [UInt32](repeating: 0, count: histogramSize)
+    phases.measure("transform") {
+      parallelFor(counted.count, threads: threads) { i in
+        let (s, side, band) = shapes.symbols(quantise(coefficients[counted[i]], k), model)
+        symbols[i] = (s, side.serialised(for: band))
+      }
+      for i in counted.indices { symbols[i]!.0.add(to: &histogram) }
+    }
+    let tables = try phases.measure("fit") {
+      ClassTables(histogram: try reducedHistogram(histogram, ranks: ranks), sampled: !held)
+    }
+    coding.tables = tables.serialised
+    let reconstruct = check || target.pointwise != nil
+    let streams = Slots<TileStream>(coefficients.count, TileStream()), failures = Slots<(any Error)?>(coefficients.count, nil)
+    try phases.measure("entropy") {
+      try ranks.agree {
+        parallelFor(coefficients.count, threads: threads) { i in
+          let q = quantise(coefficients[i], k)
+          let (s, side): (Symbols, [UInt8])
+          if held { (s, side) = symbols[i]! } else {
+            let r = shapes.symbols(q, model)
+            (s, side) = (r.0, r.1.serialised(for: r.2))
+          }
+          var stream = TileStream()
+          stream.side = side
+          stream.payload = s.encode(tables)
+          streams[i] = stream
+          if check {
+            do {
+              let again = RawArray(box: q.box, elementSize: 4)
+              try decodeBands(stream, shapes, model, tables, into: again)
+              guard sameBits(again, q, nil) else { throw CompressorError.notReproduced(stream: first + i) }
+            } catch { failures[i] = error }
+          }
+          if reconstruct {
+            dequantise(q, k, into: coefficients[i])
+            transform.synthesiseInside(coefficients[i], core: q.box)
+          }
+        }
+        for i in coefficients.indices { if let e = failures[i] { throw e } }
+      }
+    }
+    let emptyStats = emptyStatistics()
+    var statistics = [ErrorStatistics](repeating: emptyStats, count: layout.components)
+    if reconstruct {
+      try phases.measure("verify") {
+        try forEachDecodedRegion(layout, transform, coefficients, ranks: ranks) { region, decoded, original in
+          let units = region.tiles.flatMap { t in (0..<layout.components).map { t * layout.components + $0 } }
+          let results = Slots<ErrorStatistics?>(units.count, nil)
+          try finishUnits(units, decoded, original, streams, results, first)
+          for (j, u) in units.enumerated() { statistics[layout.component(of: u)].merge(results[j]!) }
+        }
+      }
+    }
+    return try conclude(coding, streams: streams.array.map(\.bytes), statistics: statistics, ranks: ranks)
+  }
+
+  private func finishUnits(
+    _ units: [Int], _ decoded: [RawArray], _ original: [RawArray], _ streams: Slots<TileStream>, _ results: Slots<ErrorStatistics?>, _ first: Int
+  ) throws {
+    let empty = emptyStatistics()
+    let failures = Slots<(any Error)?>(units.count, nil)
+    parallelFor(units.count, threads: threads) { j in
+      let c = layout.component(of: units[j])
+      do {
+        let u = try makeUnit(units[j], from: original[c])
+        let d = RawArray(box: u.box, type: workType)
+        d.copy(d.box, from: decoded[c])
+        u.decoded = d
+        var s = empty
+        finish(u, statistics: &s)
+        results[j] = s
+        let i = units[j] - first
+        streams[i].outliers = u.stream.outliers
+        streams[i].signs = u.stream.signs
+      } catch { failures[j] = error }
+    }
+    for j in units.indices { if let e = failures[j] { throw e } }
+  }
+
+  /// Second half of the synthesis, region by region, beside the original values.
+  ///
+  /// - Collective: all ranks.
+  private func forEachDecodedRegion(
+    _ layout: TileLayout, _ transform: any HaloTransform, _ staged: [RawArray], ranks: borrowing Communicator,
+    _ body: (Region, _ decoded: [RawArray], _ original: [RawArray]) throws -> Void
+  ) throws {
+    let tiles = layout.mine.map { layout.tiles.box($0) }
+    for round in 0..<layout.rounds {
+      let region = round < layout.regions.count ? layout.regions[round] : nil
+      let want = region.map { [$0.box.dilated(by: transform.synthesisHalo, in: layout.grid)] } ?? []
+      let core = region.map { [$0.box] } ?? []
+      let stagedPlan = try Redistribution(have: tiles, want: want, grid: layout.grid, ranks: ranks)
+      let sourcePlan = try Redistribution(have: source.boxes, want: core, grid: layout.grid, ranks: ranks)
+      var decoded: [RawArray] = [], original: [RawArray] = []
+      for c in 0..<layout.components {
+        let wide = want.map { RawArray(box: $0, type: workType) }
+        try stagedPlan.move(stride(from: c, to: staged.count, by: layout.components).map { staged[$0] }, into: wide, ranks: ranks)
+        let given = core.map { RawArray(box: $0, type: source.type) }
+        try sourcePlan.move(source.arrays[c], into: given, ranks: ranks)
+        if let region {
+          let out = RawArray(box: region.box, type: workType)
+          transform.synthesise(wide[0], core: region.box, into: out)
+          decoded.append(out)
+        }
+        original += given
+      }
+      try ranks.agree { if let region { try body(region, decoded, original) } }
+    }
+  }
+}
+
+/// Quantised integers of a tile from its stream.
+func decodeBands(_ stream: TileStream, _ shapes: BandShapes, _ model: BandModel, _ tables: ClassTables, into q: RawArray) throws {
+  let layout = try shapes.layout(q.box)
+  let side = try BandSide(serialised: stream.side, for: layout)
+  let p = q.bound(to: Int32.self)
+  if layout.codedCount(side) == 0 {
+    guard stream.payload.isEmpty else { throw StreamError(.invalid, offset: 0) }
+    for i in 0..<q.count { p[i] = 0 }
+    return
+  }
+  try stream.payload.withUnsafeBufferPointer { bytes in
+    var d = ald_decoder()
+    guard ald_decoder_open(&d, tables.pointer, bytes.baseAddress, bytes.count) == 0 else { throw StreamError(.truncated, offset: 0) }
+    layout.decode(&d, side: side, model: model, into: p)
+    guard ald_decoder_close(&d) == 0 else { throw StreamError(.invalid, offset: bytes.count) }
+  }
+}

@@ -1,0 +1,254 @@
+import CKernels
+import Codecs
+import Decomposition
+import Fields
+import Glibc
+import MPI
+import Reduction
+import Statistics
+
+/// A coded field: what a container stores of it, and what was measured on the way.
+public struct EncodedField: Sendable {
+  public var coding: FieldCoding
+  /// This rank's streams, in stream order, and where they start in the field.
+  public var firstStream = 0
+  public var lengths: [Int] = []
+  public var streams: [UInt8] = []
+  /// Per component, merged over all ranks; empty when nothing was decoded.
+  public var statistics: [ErrorStatistics] = []
+  var survey: FieldSurvey
+  var target: Target
+  /// Whether the bound is known to hold.
+  public var boundKept: Bool?
+  /// Stream bytes over all ranks.
+  public var streamBytes = 0
+}
+
+/// Encodes one field at one step: survey, trial of the bank, fit, coding, check.
+///
+/// Every decision is made from order-free sums over fixed tiles, so the bytes are the same for any ranks and threads.
+final class FieldEncoder {
+  let layout: TileLayout
+  var source: FieldSource
+  let survey: FieldSurvey
+  let target: Target
+  let threads: Int
+  let check: Bool
+  let forced: FieldCoding.Member?
+  let workType: ScalarType
+  let special: SpecialValues?
+  let phases: PhaseClock
+  /// Set when all values are multiples of a decimal or binary quantum.
+  var lattice: DecimalLattice.Quantum?
+
+  /// Up to this many values (over all ranks) everything is held and counted; beyond, models come from a sample.
+  static let heldValues = 1 << 22
+  /// Values of the trial sample.
+  static let trialValues = 1 << 18
+
+  /// - Collective: all ranks.
+  init(
+    _ source: FieldSource, bound: ErrorBound, forced: FieldCoding.Member? = nil, threads: Int, check: Bool, phases: PhaseClock,
+    ranks: borrowing Communicator
+  ) throws {
+    self.source = source
+    self.threads = threads; self.check = check; self.forced = forced; self.phases = phases
+    layout = try TileLayout(grid: source.grid, components: source.components, ranks: ranks)
+    var zeros = false
+    if case .pointwiseRelative = bound { zeros = true }
+    survey = try phases.measure("survey") { try FieldSurvey(source, zerosAreSpecial: zeros, ranks: ranks) }
+    target = Target(bound, survey: survey, type: source.type)
+    special = survey.specials.isEmpty ? nil : try SpecialValues(type: source.type, patterns: survey.specials)
+    if target.logarithmic {
+      workType = LogMapping.logType(source.type, relativeBound: target.pointwise ?? 0)
+    } else if source.type == .float64 { workType = .float64 } else {
+      workType = (target.rmse ?? .infinity) < survey.magnitude * 1e-6 ? .float64 : .float32
+    }
+  }
+
+  var held: Bool { layout.grid.count * layout.components <= FieldEncoder.heldValues }
+
+  /// - Collective: all ranks.
+  func encode(ranks: borrowing Communicator) throws -> EncodedField {
+    var coding = FieldCoding(member: .lossless, workType: workType)
+    coding.specials = survey.specials
+    coding.request = target.bound
+    coding.absolute = target.absolute
+    if survey.valid == 0 || (survey.constants.allSatisfy { $0 != nil } && forced == nil) {
+      coding.member = .constant
+      coding.workType = source.type
+      coding.constants = survey.constants.map { $0 ?? 0 }
+      return try runExact(coding, ranks: ranks)
+    }
+    if forced == nil {
+      lattice = try phases.measure("survey") { try findLattice(ranks: ranks) }
+      if let q = lattice, target.lossless || (target.rmse ?? .infinity) < 0.3 * q.step, !target.logarithmic,
+        let exact = try runLattice(coding, ranks: ranks) { return exact }
+    }
+    if target.lossless || forced == .lossless {
+      coding.workType = source.type
+      return try runExact(coding, ranks: ranks)
+    }
+    coding.logarithmic = target.logarithmic
+    coding.bound = target.pointwise
+    let trial = try phases.measure("trial") { try BankTrial(self, ranks: ranks) }
+    switch trial.member {
+    case .interpolation: return try runInterpolation(coding, trial, ranks: ranks)
+    default: return try runTransform(coding, trial, ranks: ranks)
+    }
+  }
+
+  // MARK: units
+
+  /// Tile of `component` cut out of arrays that cover it, with mask and mapping applied.
+  func makeUnit(_ unit: Int, from array: RawArray) throws -> Unit {
+    let box = layout.box(of: unit)
+    let original = RawArray(box: box, type: source.type)
+    original.copy(box, from: array)
+    let u = Unit(index: unit, box: box, original: original, work: original)
+    if let special {
+      let categories = RawArray(box: box, elementSize: 1)
+      if special.classify(original, into: categories.bound(to: UInt8.self)).dropFirst().contains(where: { $0 > 0 }) {
+        u.categories = categories
+        let mask = RawArray(box: box, elementSize: 1)
+        let c = categories.bound(to: UInt8.self), m = mask.bound(to: UInt8.self)
+        for i in 0..<mask.count { m[i] = c[i] == 0 ? 1 : 0 }
+        u.mask = mask
+        u.stream.mask = MaskCodec.encode(c, box: box)
+      }
+    }
+    if target.logarithmic {
+      let logs = LogMapping.forward(original, mask: u.maskPointer, logType: workType)
+      u.work = logs.log
+      u.negative = logs.negative
+      u.stream.signs = MaskCodec.encode(logs.negative, box: box, within: u.maskPointer)
+    } else if workType != source.type {
+      u.work = widened(original)
+    }
+    if let mask = u.mask { u.work = filled(u.work, mask) }
+    return u
+  }
+
+  /// float32 to float64.
+  func widened(_ a: RawArray) -> RawArray {
+    let w = RawArray(box: a.box, type: .float64)
+    let s = a.bound(to: Float.self), d = w.bound(to: Double.self)
+    for i in 0..<a.count { d[i] = Double(s[i]) }
+    return w
+  }
+
+  /// A copy whose masked cells hold zero, so that kernels never meet NaN.
+  private func filled(_ a: RawArray, _ mask: RawArray) -> RawArray {
+    let w = RawArray(box: a.box, elementSize: a.elementSize)
+    let m = mask.bound(to: UInt8.self)
+    if a.elementSize == 4 {
+      let s = a.bound(to: Float.self), d = w.bound(to: Float.self)
+      for i in 0..<a.count { d[i] = m[i] != 0 ? s[i] : 0 }
+    } else {
+      let s = a.bound(to: Double.self), d = w.bound(to: Double.self)
+      for i in 0..<a.count { d[i] = m[i] != 0 ? s[i] : 0 }
+    }
+    return w
+  }
+
+  /// Working values of a region with halo, for the transforms (never masked).
+  func workRegion(_ a: RawArray) -> RawArray {
+    if target.logarithmic { return LogMapping.forward(a, mask: nil, logType: workType).log }
+    return workType == source.type ? a : widened(a)
+  }
+
+  // MARK: finishing
+
+  /// Statistics that all tiles of a component add to.
+  func emptyStatistics() -> ErrorStatistics {
+    let scale = target.absolute > 0 && target.absolute.isFinite ? target.absolute : max(survey.range * 1e-3, .leastNormalMagnitude)
+    return ErrorStatistics(scale: scale, minimum: survey.valid > 0 ? survey.minimum : 0, maximum: survey.valid > 0 ? survey.maximum : 0)
+  }
+
+  /// Decoded tile in the stored type: mapping undone, outliers found, applied and coded, specials restored. Adds to `statistics`.
+  func finish(_ u: Unit, statistics: inout ErrorStatistics) {
+    let restored = Restoration.stored(u.decoded!, type: source.type, negative: u.negative, mask: u.maskPointer)
+    if let bound = target.pointwise {
+      u.stream.outliers = target.logarithmic
+        ? OutlierCodec.encodeRelative(original: u.original, decoded: restored, mask: u.maskPointer, bound: bound)
+        : OutlierCodec.encode(original: u.original, decoded: restored, mask: u.maskPointer, bound: bound)
+    }
+    statistics.add(tile: u.box, original: u.original, decoded: restored, type: source.type, mask: u.mask)
+  }
+
+  /// - Collective: all ranks.
+  private func findLattice(ranks: borrowing Communicator) throws -> DecimalLattice.Quantum? {
+    var lattice = DecimalLattice()
+    for c in 0..<source.components {
+      for a in source.arrays[c] where a.count > 0 && lattice.isAlive {
+        if let special {
+          let categories = RawArray(box: a.box, elementSize: 1)
+          _ = special.classify(a, into: categories.bound(to: UInt8.self))
+          let m = categories.bound(to: UInt8.self)
+          for i in 0..<a.count { m[i] = m[i] == 0 ? 1 : 0 }
+          lattice.scan(a, mask: m)
+        } else { lattice.scan(a, mask: nil) }
+      }
+    }
+    let bytes = lattice.words.flatMap { w in withUnsafeBytes(of: w) { Array($0) } }
+    for (r, b) in try ranks.allGather(bytes).enumerated() where r != ranks.rank {
+      lattice.merge(DecimalLattice(words: b.withUnsafeBytes { Array($0.bindMemory(to: Int64.self)) }))
+    }
+    return lattice.quantum
+  }
+
+  /// Constant and lossless fields.
+  ///
+  /// - Collective: all ranks.
+  func runExact(_ coding: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
+    var statistics = [ErrorStatistics](repeating: emptyStatistics(), count: layout.components)
+    let none = emptyStatistics()
+    var streams: [[UInt8]] = []
+    try layout.forEachRegion(have: source.boxes, arrays: source.arrays, elementSize: source.type.size, halo: 0, ranks: ranks) { region, arrays in
+      var part: [Unit] = []
+      for t in region.tiles { for c in 0..<layout.components { part.append(try makeUnit(t * layout.components + c, from: arrays[c])) } }
+      let results = Slots<ErrorStatistics?>(part.count, nil), failures = Slots<(any Error)?>(part.count, nil)
+      phases.measure("entropy") {
+        parallelFor(part.count, threads: threads) { i in
+          let u = part[i]
+          if coding.member == .lossless {
+            u.stream.payload = LosslessCodec.encode(u.original, mask: u.maskPointer)
+            if check {
+              do {
+                let again = RawArray(box: u.box, type: source.type)
+                try u.stream.payload.withUnsafeBytes { try LosslessCodec.decode($0, into: again, mask: u.maskPointer) }
+                guard sameBits(again, u.original, u.maskPointer) else { throw CompressorError.notReproduced(stream: u.index) }
+              } catch { failures[i] = error }
+            }
+          }
+          if check {
+            var s = none
+            s.add(tile: u.box, original: u.original, decoded: u.original, type: source.type, mask: u.mask)
+            results[i] = s
+          }
+        }
+      }
+      for i in part.indices {
+        if let e = failures[i] { throw e }
+        if let s = results[i] { statistics[layout.component(of: part[i].index)].merge(s) }
+      }
+      streams += part.map(\.stream.bytes)
+    }
+    return try conclude(coding, streams: streams, statistics: statistics, ranks: ranks)
+  }
+
+  /// Reduces statistics and sizes; fills what is common to all members.
+  ///
+  /// - Collective: all ranks.
+  func conclude(_ coding: FieldCoding, streams: [[UInt8]], statistics: [ErrorStatistics], ranks: borrowing Communicator) throws -> EncodedField {
+    var out = EncodedField(coding: coding, survey: survey, target: target)
+    out.firstStream = layout.units.lowerBound
+    out.lengths = streams.map(\.count)
+    out.streams.reserveCapacity(out.lengths.reduce(0, +))
+    for s in streams { out.streams += s }
+    let (sizes, merged) = try reduce(IntegerSums([out.streams.count]), statistics, ranks: ranks)
+    out.streamBytes = sizes.values[0]
+    out.statistics = merged
+    return out
+  }
+}

@@ -1,0 +1,213 @@
+import Codecs
+import Decomposition
+import Fields
+import MPI
+import SnapshotIO
+
+/// Values of one field at one step, tile region by tile region, from a container or a snapshot.
+///
+/// Regions depend on the grid, the wanted tiles and the number of ranks only, so two sources of equal shape walk in step.
+protocol FieldValues: AnyObject {
+  var walk: TileWalk { get }
+  var type: ScalarType { get }
+  /// Values in the stored type on the region of a round, one array per component; `nil` where this rank has no region.
+  ///
+  /// - Collective: all ranks, rounds in order.
+  func values(round: Int, ranks: borrowing Communicator) throws -> [RawArray]?
+}
+
+/// Which tiles this rank treats, in which rounds.
+struct TileWalk {
+  let tiles: TileGrid
+  let regions: [Region]
+  let rounds: Int
+
+  /// - Parameter wanted: the cells asked for; all tiles that hold some are walked, split evenly over the ranks.
+  /// - Collective: all ranks.
+  init(grid: Grid, wanted: Box, ranks: borrowing Communicator) throws {
+    tiles = TileGrid(shape: grid.shape)
+    let list = wanted == grid.box ? Array(0..<tiles.count) : tiles.tiles(touching: wanted)
+    let mine = list[list.count * ranks.rank / ranks.size..<list.count * (ranks.rank + 1) / ranks.size]
+    var found: [Region] = []
+    var start = mine.startIndex
+    while start < mine.endIndex {
+      var end = start + 1
+      while end < mine.endIndex && mine[end] == mine[end - 1] + 1 { end += 1 }
+      found += regions(of: mine[start]..<mine[end - 1] + 1, in: tiles, maximumCells: TileLayout.regionCells)
+      start = end
+    }
+    regions = found
+    rounds = try ranks.allReduce(found.count, .max)
+  }
+}
+private func regions(of r: Range<Int>, in t: TileGrid, maximumCells: Int) -> [Region] {
+  Decomposition.regions(of: r, in: t, maximumCells: maximumCells)
+}
+
+/// Values of a snapshot file.
+final class SnapshotValues: FieldValues {
+  let walk: TileWalk
+  let type: ScalarType
+  private let input: SnapshotInput, field: Int, step: Int
+  init(_ input: SnapshotInput, field: Int, step: Int, ranks: borrowing Communicator) throws {
+    self.input = input; self.field = field; self.step = step
+    type = input.fields[field].type
+    let grid = input.fields[field].grid
+    walk = try TileWalk(grid: grid, wanted: grid.box, ranks: ranks)
+  }
+  func values(round: Int, ranks: borrowing Communicator) throws -> [RawArray]? {
+    try ranks.agree { () -> [RawArray]? in
+      guard round < walk.regions.count else { return nil }
+      let box = walk.regions[round].box
+      return try (0..<input.fields[field].components).map { c in
+        let a = RawArray(box: box, type: type)
+        try input.read(field: field, step: step, component: c, box: box, into: a)
+        return a
+      }
+    }
+  }
+}
+
+/// Values decoded from a container.
+final class ContainerValues: FieldValues {
+  let walk: TileWalk
+  let type: ScalarType
+  let coding: FieldCoding
+  private let decoder: FieldDecoder
+  private let components: Int, threads: Int
+  private let workspaces: Workspaces
+  /// Masks and outliers of the transforms' tiles of this rank, by tile and component.
+  private var held: [Int: FieldDecoder.Staged] = [:]
+  /// Staged tiles that take part in the halo exchange: those walked and the ring around them.
+  private var exchanged: [Int] = []
+  private var staged: [[RawArray]] = []
+  private let reader: ContainerReader, field: Int, stepIndex: Int
+  private let context: String
+
+  /// - Collective: all ranks.
+  init(_ reader: ContainerReader, _ description: FieldDescription, field: Int, stepIndex: Int, wanted: Box?, threads: Int, ranks: borrowing Communicator) throws {
+    self.reader = reader; self.field = field; self.stepIndex = stepIndex; self.threads = threads
+    type = description.type
+    components = description.components
+    context = "\(reader.path): \(description.name), step \(reader.fields[field].steps[stepIndex])"
+    let path = context
+    (coding, decoder) = try ranks.agree {
+      try corrupt(path) {
+        let c = try FieldCoding(serialised: try reader.header(field: field, step: stepIndex))
+        return (c, try FieldDecoder(c, grid: description.grid, type: description.type, components: description.components))
+      }
+    }
+    let box = wanted ?? description.grid.box
+    walk = try TileWalk(grid: description.grid, wanted: box, ranks: ranks)
+    workspaces = Workspaces(threads)
+    let expected = walk.tiles.count * components
+    try ranks.agree {
+      guard reader.streamCount(field: field, step: stepIndex) == expected else {
+        throw SnapshotError(.corrupt, file: reader.path, dataset: description.name, "holds \(reader.streamCount(field: field, step: stepIndex)) streams, \(expected) belong to its shape")
+      }
+    }
+    if let transform = decoder.transform { try stage(transform, box, ranks: ranks) }
+  }
+
+  /// Decodes the tile-local part of all tiles the walk needs, each on one rank.
+  private func stage(_ transform: any HaloTransform, _ wanted: Box, ranks: borrowing Communicator) throws {
+    let grid = decoder.grid
+    var needed: [Int]
+    let mine = walk.regions.flatMap { Array($0.tiles) }
+    if wanted == grid.box { needed = mine } else {
+      // Tiles of the ring may belong to nobody's walk: share them out again, same list on every rank.
+      var all = Set<Int>()
+      for t in walk.tiles.tiles(touching: wanted) {
+        all.formUnion(walk.tiles.tiles(touching: walk.tiles.box(t).dilated(by: transform.synthesisHalo, in: grid), periodic: grid.periodic))
+      }
+      let list = all.sorted()
+      needed = Array(list[list.count * ranks.rank / ranks.size..<list.count * (ranks.rank + 1) / ranks.size])
+    }
+    exchanged = needed
+    let decoded = try ranks.agree { try decode(needed) }
+    staged = (0..<components).map { c in needed.indices.map { decoded[$0 * components + c].values } }
+    // Masks and outliers are needed where a tile is finished; for partial reads decode those parts there.
+    if needed == mine {
+      for (i, t) in needed.enumerated() { for c in 0..<components { held[t * components + c] = light(decoded[i * components + c]) } }
+    } else {
+      let here = try ranks.agree { try decode(mine) }
+      for (i, t) in mine.enumerated() { for c in 0..<components { held[t * components + c] = light(here[i * components + c]) } }
+    }
+  }
+  private func light(_ s: FieldDecoder.Staged) -> FieldDecoder.Staged {
+    var l = s
+    l.values = RawArray(box: Box(lower: s.values.box.lower, upper: s.values.box.lower), elementSize: 1)
+    return l
+  }
+
+  /// Streams of tiles, decoded: tile by tile, components inside.
+  private func decode(_ tiles: [Int]) throws -> [FieldDecoder.Staged] {
+    let numbers = tiles.flatMap { t in (0..<components).map { t * components + $0 } }
+    let bytes = try reader.readStreams(field: field, step: stepIndex, numbers)
+    let out = Slots<FieldDecoder.Staged?>(numbers.count, nil), failures = Slots<(any Error)?>(numbers.count, nil)
+    parallelFor(numbers.count, threads: threads) { i in
+      do {
+        out[i] = try decoder.stage(bytes[i], box: walk.tiles.box(numbers[i] / components), component: numbers[i] % components, workspace: workspaces.of(i, numbers.count))
+      } catch { failures[i] = error }
+    }
+    for i in numbers.indices { if let e = failures[i] { try corrupt("\(context), tile \(numbers[i] / components)") { throw e } } }
+    return out.array.map { $0! }
+  }
+
+  func values(round: Int, ranks: borrowing Communicator) throws -> [RawArray]? {
+    let region = round < walk.regions.count ? walk.regions[round] : nil
+    guard let transform = decoder.transform else {
+      return try ranks.agree { () -> [RawArray]? in
+        guard let region else { return nil }
+        let out = (0..<components).map { _ in RawArray(box: region.box, type: type) }
+        let tiles = Array(region.tiles)
+        let parts = try decode(tiles)
+        try assemble(tiles, out) { parts[$0 * components + $1] } values: { parts[$0 * components + $1].values }
+        return out
+      }
+    }
+    let want = region.map { [$0.box.dilated(by: transform.synthesisHalo, in: decoder.grid)] } ?? []
+    let plan = try Redistribution(have: exchanged.map { walk.tiles.box($0) }, want: want, grid: decoder.grid, ranks: ranks)
+    var synthesised: [RawArray] = []
+    for c in 0..<components {
+      let wide = want.map { RawArray(box: $0, type: coding.workType) }
+      try plan.move(staged[c], into: wide, ranks: ranks)
+      if let region {
+        let out = RawArray(box: region.box, type: coding.workType)
+        transform.synthesise(wide[0], core: region.box, into: out)
+        synthesised.append(out)
+      }
+    }
+    return try ranks.agree { () -> [RawArray]? in
+      guard let region else { return nil }
+      let out = (0..<components).map { _ in RawArray(box: region.box, type: type) }
+      let tiles = Array(region.tiles)
+      try assemble(tiles, out) { held[tiles[$0] * components + $1]! } values: { i, c in
+        let a = RawArray(box: walk.tiles.box(tiles[i]), type: coding.workType)
+        a.copy(a.box, from: synthesised[c])
+        return a
+      }
+      return out
+    }
+  }
+
+  private func assemble(
+    _ tiles: [Int], _ out: [RawArray], staged: (Int, Int) -> FieldDecoder.Staged, values: (Int, Int) -> RawArray
+  ) throws {
+    let count = tiles.count * components
+    let failures = Slots<(any Error)?>(count, nil)
+    parallelFor(count, threads: threads) { k in
+      let i = k / components, c = k % components
+      do {
+        let tile = try decoder.finish(values(i, c), staged(i, c))
+        out[c].copy(tile.box, from: tile)
+      } catch { failures[k] = error }
+    }
+    for k in 0..<count { if let e = failures[k] { try corrupt("\(context), tile \(tiles[k / components])") { throw e } } }
+  }
+}
+
+/// Names what is corrupt.
+func corrupt<T>(_ what: String, _ body: () throws -> T) throws -> T {
+  do { return try body() } catch let e as StreamError { throw Failure(.corrupt, "\(what): \(e)") }
+}

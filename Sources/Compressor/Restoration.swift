@@ -1,0 +1,20 @@
+import CKernels
+import Codecs
+import Fields
+
+/// From the values a codec decodes to the values a user gets. The same code runs in the encoder's check and in every decoder.
+enum Restoration {
+  /// Rounds to the stored type; undoes the logarithm where `negative` is not empty. Masked cells are left as they are.
+  static func stored(_ decoded: RawArray, type: ScalarType, negative: [UInt8], mask: UnsafePointer<UInt8>?) -> RawArray {
+    if !negative.isEmpty {
+      let out = RawArray(box: decoded.box, type: type)
+      LogMapping.inverse(decoded, negative: negative, mask: mask, into: out)
+      return out
+    }
+    if decoded.elementSize == type.size { return decoded }
+    let out = RawArray(box: decoded.box, type: type)
+    let s = decoded.bound(to: Double.self), d = out.bound(to: Float.self)
+    for i in 0..<out.count { d[i] = Float(s[i]) }
+    return out
+  }
+}

@@ -1,0 +1,56 @@
+import Codecs
+import Fields
+import Glibc
+
+/// A bound resolved against the data: what the codec must reach.
+struct Target: Sendable {
+  var bound: ErrorBound
+  /// Pointwise bound on the stored values: absolute, or relative in `logarithmic` mode.
+  var pointwise: Double?
+  /// Root mean square error to aim at, in units of the working values; `nil` for a rate.
+  var rmse: Double?
+  /// Bits per valid value.
+  var rate: Double?
+  var logarithmic = false
+  var lossless = false
+  /// What is printed and stored as the absolute bound; NaN where there is none.
+  var absolute = Double.nan
+
+  /// bound / rmse where a pointwise bound is asked: with Gaussian errors 1.2 % of the points become outliers.
+  /// Source: measured optimum of bytes at SPERR's quality, between 2.25 and 2.5.
+  static let boundOverRmse = 2.5
+
+  init(_ bound: ErrorBound, survey: FieldSurvey, type: ScalarType) {
+    self.bound = bound
+    let ulp = type == .float32 ? 0x1p-24 : 0x1p-53
+    switch bound {
+    case .absolute(let e): absolute = e
+    case .relative(let e): absolute = e * survey.range
+    case .psnr(let db):
+      // No libm where it matters: the measured PSNR decides in the end.
+      absolute = survey.range * pow(10, -db / 20)
+    case .pointwiseRelative(let e):
+      logarithmic = true
+      pointwise = e
+      // (1 + e) in either direction; a hair less, so that rounding to the stored type rarely makes outliers.
+      let inLog = log2(1 + e) * (1 - 0x1p-10)
+      rmse = inLog / Target.boundOverRmse
+      if e < 8 * ulp { lossless = true; absolute = 0 }
+      return
+    case .rate(let r):
+      rate = r
+      if r >= Double(8 * type.size) { lossless = true }
+      return
+    case .lossless:
+      lossless = true
+      absolute = 0
+      return
+    }
+    if case .psnr = bound { rmse = absolute } else {
+      pointwise = absolute
+      rmse = absolute / Target.boundOverRmse
+    }
+    // Below the resolution of the type, or beyond 32-bit integers, nothing is saved by losing bits.
+    if absolute < survey.magnitude * ulp || absolute * 0x1p27 < survey.range { lossless = true }
+  }
+}

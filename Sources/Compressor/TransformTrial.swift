@@ -1,0 +1,146 @@
+import CKernels
+import Codecs
+import Fields
+import Glibc
+import MPI
+import Reduction
+import Statistics
+
+extension FieldCoding.Member {
+  /// The transform of this member on a grid; `nil` for the others.
+  func transform(_ grid: Grid) -> (any HaloTransform)? {
+    switch self {
+    case .lapped16: LappedOrthogonalTransform(blockEdge: 16, grid: grid)
+    case .lapped8: LappedOrthogonalTransform(blockEdge: 8, grid: grid)
+    case .wavelet97: Wavelet97(grid: grid)
+    default: nil
+    }
+  }
+}
+
+/// Sums over coefficients that give the error of a quantiser step; see `ald_quantise_error`.
+struct QuantiserError {
+  /// Mean squared error in coefficient units, with the shifts applied.
+  var meanSquare = 0.0
+  /// Reconstruction shifts in 1/256 of a step.
+  var shifts: [UInt8] = [0, 0, 0]
+  var largest = 0.0
+
+  /// - Collective: all ranks.
+  init(_ coefficients: [RawArray], step: Double, threads: Int, ranks: borrowing Communicator) throws {
+    var k = ald_quantiser(step: step, inverse: 1 / step, dead_zone: 0, shift: (0, 0, 0))
+    let slots = Slots<[Double]>(coefficients.count, [])
+    withUnsafePointer(to: &k) { k in
+      let k = Unchecked(k)
+      parallelFor(coefficients.count, threads: threads) { i in
+        let a = coefficients[i]
+        var s = [Double](repeating: 0, count: Int(ALD_QUANTISE_SUMS))
+        if a.elementSize == 4 { ald_quantise_error_f32(a.bound(to: Float.self), a.count, k.value, &s) } else {
+          ald_quantise_error_f64(a.bound(to: Double.self), a.count, k.value, &s)
+        }
+        slots[i] = s
+      }
+    }
+    var sums = [ExactSum](repeating: ExactSum(), count: 7)
+    var cells = 0, top = 0.0
+    for (i, a) in coefficients.enumerated() {
+      for j in 0..<7 { sums[j].add(slots[i][j]) }
+      cells += a.count
+      top = max(top, slots[i][7])
+    }
+    let (s, n, m) = try reduce(sums, IntegerSums([cells]), Extremes(maxima: [top]), ranks: ranks)
+    var e = s[0].value
+    for j in 0..<3 {
+      let count = s[1 + 2 * j].value, sum = s[2 + 2 * j].value
+      // |c|/step - |q| averages to -shift.
+      let code = count > 0 ? min(max((-sum / count * 256).rounded(), 0), 120) : 0
+      let shift = code / 256
+      shifts[j] = UInt8(code)
+      e += 2 * shift * sum + count * shift * shift
+    }
+    largest = m.maxima[0]
+    meanSquare = n.values[0] > 0 ? e * step * step / Double(n.values[0]) : 0
+  }
+}
+
+func quantiser(step: Double, shifts: [UInt8]) -> ald_quantiser {
+  ald_quantiser(step: step, inverse: 1 / step, dead_zone: 0,
+                shift: (Double(shifts[0]) / 256, Double(shifts[1]) / 256, Double(shifts[2]) / 256))
+}
+
+/// A transform on the sampled tiles.
+final class TransformTrial: MemberTrial {
+  let member: FieldCoding.Member
+  private let encoder: FieldEncoder
+  /// Coefficients of each sampled tile.
+  private let coefficients: [RawArray]
+  private let shapes: BandShapes
+  private(set) var gain = 1.0
+  var statistics: [Int64] { [] }
+
+  init(_ member: FieldCoding.Member, _ encoder: FieldEncoder, _ wide: [RawArray], _ units: [Unit]) {
+    self.member = member; self.encoder = encoder
+    let grid = encoder.layout.grid
+    shapes = BandShapes(member, grid: grid, tiles: encoder.layout.tiles)
+    let slots = Slots<RawArray?>(units.count, nil)
+    let lapped = member == .wavelet97 ? nil : member.transform(grid)!
+    parallelFor(units.count, threads: encoder.threads) { i in
+      let box = units[i].box
+      let out = RawArray(box: box, elementSize: wide[i].elementSize)
+      if let lapped { lapped.analyse(wide[i], core: box, into: out) } else {
+        // Its true halo is wider than a tile; the sample treats its own surroundings as a domain with faces.
+        let local = Box(shape: wide[i].box.shape)
+        let moved = RawArray(box: local, elementSize: wide[i].elementSize)
+        moved.pointer.copyMemory(from: wide[i].pointer, byteCount: wide[i].byteCount)
+        let all = RawArray(box: local, elementSize: wide[i].elementSize)
+        Wavelet97(grid: Grid(shape: local.shape)).analyse(moved, core: local, into: all)
+        let zero = Index3(0, 0, 0)
+        let shifted = RawArray(box: box.shifted(by: zero - wide[i].box.lower), elementSize: wide[i].elementSize)
+        shifted.copy(shifted.box, from: all)
+        out.pointer.copyMemory(from: shifted.pointer, byteCount: shifted.byteCount)
+      }
+      slots[i] = out
+    }
+    coefficients = slots.array.map { $0! }
+  }
+
+  func rmse(_ step: Double, _ count: Int, _ ranks: borrowing Communicator) throws -> Double {
+    try QuantiserError(coefficients, step: step, threads: encoder.threads, ranks: ranks).meanSquare.squareRoot()
+  }
+
+  func cost(_ step: Double, _ count: Int, _ share: Double, _ ranks: borrowing Communicator) throws -> (bits: Double, rmse: Double) {
+    let e = try QuantiserError(coefficients, step: step, threads: encoder.threads, ranks: ranks)
+    let k = quantiser(step: step, shifts: e.shifts)
+    let quantised = quantise(coefficients, k, threads: encoder.threads)
+    let model = try shapes.model(fitting: quantised, weights: false, ranks: ranks)
+    var histogram = [UInt32](repeating: 0, count: histogramSize)
+    for q in quantised { shapes.symbols(q, model).0.add(to: &histogram) }
+    let h = try reducedHistogram(histogram, ranks: ranks)
+    return (estimatedBits(h, share: share) / Double(max(1, count)), e.meanSquare.squareRoot())
+  }
+}
+
+/// Quantised integers of each tile, in arrays of four-byte elements on the same boxes.
+func quantise(_ coefficients: [RawArray], _ k: ald_quantiser, threads: Int) -> [RawArray] {
+  let slots = Slots<RawArray?>(coefficients.count, nil)
+  parallelFor(coefficients.count, threads: threads) { i in slots[i] = quantise(coefficients[i], k) }
+  return slots.array.map { $0! }
+}
+
+func quantise(_ c: RawArray, _ k: ald_quantiser) -> RawArray {
+  let q = RawArray(box: c.box, elementSize: 4)
+  withUnsafePointer(to: k) { k in
+    if c.elementSize == 4 { ald_quantise_f32(c.bound(to: Float.self), c.count, k, q.bound(to: Int32.self)) } else {
+      ald_quantise_f64(c.bound(to: Double.self), c.count, k, q.bound(to: Int32.self))
+    }
+  }
+  return q
+}
+
+func dequantise(_ q: RawArray, _ k: ald_quantiser, into c: RawArray) {
+  withUnsafePointer(to: k) { k in
+    if c.elementSize == 4 { ald_dequantise_f32(q.bound(to: Int32.self), q.count, k, c.bound(to: Float.self)) } else {
+      ald_dequantise_f64(q.bound(to: Int32.self), q.count, k, c.bound(to: Double.self))
+    }
+  }
+}
