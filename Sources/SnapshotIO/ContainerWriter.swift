@@ -20,6 +20,7 @@ public struct ContainerStep {
 /// Bytes a step takes in the file.
 public struct StoredBytes: Equatable, Sendable {
   public var streams = 0, index = 0, header = 0
+  public init(streams: Int = 0, index: Int = 0, header: Int = 0) { self.streams = streams; self.index = index; self.header = header }
   public var total: Int { streams + index + header }
 }
 
