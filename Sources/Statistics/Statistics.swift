@@ -1,1 +1,0 @@
-// Statistics: see docs/decisions/0001-architecture.md
