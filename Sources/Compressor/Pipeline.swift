@@ -82,7 +82,7 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
         let encoder = try FieldEncoder(source, bound: bound, forced: forced, threads: o.threads, check: o.verify, phases: phases, ranks: ranks)
         let encoded = try encoder.encode(ranks: ranks)
         let header = encoded.coding.serialised
-        var stored = StoredBytes(streams: encoded.streamBytes, index: 0, header: header.count)
+        var stored = StoredBytes(streams: encoded.streamBytes, header: header.count)
         try checkInterruption(ranks)
         if let writer, let slot {
           stored = try phases.measure("write") {

@@ -112,13 +112,6 @@ func boundText(_ r: FieldReport) -> String {
   }
 }
 
-func short(_ v: Double) -> String {
-  if v.isNaN { return "-" }
-  var buffer = [CChar](repeating: 0, count: 40)
-  withVaList([v]) { _ = vsnprintf(&buffer, 40, "%.4g", $0) }
-  return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-}
-
 /// Whether both paths lead to one existing file.
 func sameFile(_ a: String, _ b: String) -> Bool {
   var s = stat(), t = stat()
@@ -155,12 +148,19 @@ func finishRun(_ report: inout Report, _ command: String, _ threads: Int, _ phas
   for phase in ["open", "read", "survey", "trial", "fit", "exchange", "transform", "entropy", "decode", "verify", "compare", "write"] {
     let t = phases.seconds(of: phase)
     guard try ranks.allReduce(t, .max) > 0 else { continue }
-    let all = try ranks.allGather(withUnsafeBytes(of: t) { Array($0) }).map { $0.withUnsafeBytes { $0.loadUnaligned(as: Double.self) } }.sorted()
-    report.run.phases.append(.init(name: phase, seconds: .init(minimum: all[0], median: all[all.count / 2], maximum: all[all.count - 1]), bytes: .init()))
+    report.run.phases.append(.init(name: phase, seconds: try spread(t, ranks: ranks), bytes: .init()))
   }
   var usage = rusage()
-  getrusage(RUSAGE_SELF, &usage)
+  getrusage(__rusage_who_t(0), &usage)  // RUSAGE_SELF
   let peak = Double(usage.ru_maxrss) * 1024
-  let peaks = try ranks.allGather(withUnsafeBytes(of: peak) { Array($0) }).map { $0.withUnsafeBytes { $0.loadUnaligned(as: Double.self) } }.sorted()
-  report.run.peakMemory = .init(minimum: peaks[0], median: peaks[peaks.count / 2], maximum: peaks[peaks.count - 1])
+  report.run.peakMemory = try spread(peak, ranks: ranks)
+}
+
+/// - Collective: all ranks.
+private func spread(_ v: Double, ranks: borrowing Communicator) throws -> Run.Spread {
+  var all: [Double] = []
+  for bytes in try ranks.allGather(withUnsafeBytes(of: v) { Array($0) }) {
+    all.append(bytes.withUnsafeBytes { $0.loadUnaligned(as: Double.self) })
+  }
+  return Run.Spread(all)
 }
