@@ -11,7 +11,7 @@ int ald_tables_finish(ald_tables *t) {
   for (int c = 0; c < ALD_CLASSES; c++) {
     uint32_t sum = 0;
     for (int s = 0; s < ALD_SYMBOLS; s++) {
-      if (sum > 1u << ALD_PROB_BITS) return -1;
+      if (sum > 1u << ALD_PROB_BITS || (s > ALD_LARGEST && s < ALD_ESCAPE && t->freq[c][s])) return -1;
       t->cum[c][s] = (uint16_t)sum;
       sum += t->freq[c][s];
     }
@@ -111,6 +111,31 @@ int ald_decoder_close(ald_decoder *d) {
   for (int l = 0; l < 4; l++)
     if (d->state[l] != LOWER) return -1;
   return 0;
+}
+
+int32_t ald_decode_rare(ald_decoder *d, int cls) {
+  uint32_t x = d->state[d->lane];
+  uint32_t slot = x & ((1u << ALD_PROB_BITS) - 1);
+  const uint16_t *cum = d->tables->cum[cls];
+  int s = 0;
+  for (int b = 0; s == b && b < ALD_SYMBOLS; b += 16)
+    for (int k = 0; k < 16; k++) s += cum[b + k] <= slot;
+  s -= 1;
+  x = d->tables->freq[cls][s] * (x >> ALD_PROB_BITS) + slot - cum[s];
+  if (x < LOWER) {
+    if (d->words_end - d->words < 2) { d->failed = 1; x |= LOWER; }
+    else { x = x << 16 | (uint32_t)d->words[0] | (uint32_t)d->words[1] << 8; d->words += 2; }
+  }
+  d->state[d->lane] = x;
+  d->lane = (d->lane + 1) & d->lane_mask;
+  if (s == 0) return 0;
+  uint32_t m = (uint32_t)s;
+  if (s == ALD_ESCAPE) m = ald_raw(d, 31);
+  else if (s >= 16) {
+    int e = (s - 16) / 4 + 4;
+    m = (4u + (uint32_t)((s - 16) & 3)) << (e - 2) | ald_raw(d, e - 2);
+  }
+  return ald_raw(d, 1) ? -(int32_t)m : (int32_t)m;
 }
 
 double ald_cost(const ald_tables *t, const uint8_t *cls, const int32_t *val, size_t n) {
