@@ -69,7 +69,7 @@ public struct FieldCoding: Equatable, Sendable {
     w.put(UInt8(FieldCoding.kinds.firstIndex(of: request.kind)!))
     if request != .lossless { w.put(request.value); w.put(absolute) }
     // The pointwise bound is one of the two numbers above.
-    if let bound { w.put(bound == absolute ? 1 : 0); precondition(bound == absolute || bound == request.value) }
+    if let bound { w.put(UInt8(bound == absolute ? 1 : 0)); precondition(bound == absolute || bound == request.value) }
     if !specials.isEmpty {
       w.put(varint: specials.count)
       for s in specials { w.put(s) }

@@ -71,14 +71,14 @@ final class FieldDecoder: @unchecked Sendable {
       out.categories = categories; out.mask = mask
     }
     if coding.logarithmic {
-      out.negative = [UInt8](repeating: 0, count: box.count)
+      var negative = [UInt8](repeating: 0, count: box.count)
+      let within = out.maskPointer
       if !stream.signs.isEmpty {
         try stream.signs.withUnsafeBytes { s in
-          try out.negative.withUnsafeMutableBufferPointer {
-            try MaskCodec.decode(s, box: box, within: out.maskPointer, into: $0.baseAddress!)
-          }
+          try negative.withUnsafeMutableBufferPointer { try MaskCodec.decode(s, box: box, within: within, into: $0.baseAddress!) }
         }
       }
+      out.negative = negative
     }
     out.outliers = stream.outliers
     switch coding.member {

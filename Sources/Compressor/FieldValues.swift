@@ -33,14 +33,14 @@ struct TileWalk {
     while start < mine.endIndex {
       var end = start + 1
       while end < mine.endIndex && mine[end] == mine[end - 1] + 1 { end += 1 }
-      found += regions(of: mine[start]..<mine[end - 1] + 1, in: tiles, maximumCells: TileLayout.regionCells)
+      found += merged(of: mine[start]..<mine[end - 1] + 1, in: tiles, maximumCells: TileLayout.regionCells)
       start = end
     }
     regions = found
     rounds = try ranks.allReduce(found.count, .max)
   }
 }
-private func regions(of r: Range<Int>, in t: TileGrid, maximumCells: Int) -> [Region] {
+private func merged(of r: Range<Int>, in t: TileGrid, maximumCells: Int) -> [Region] {
   Decomposition.regions(of: r, in: t, maximumCells: maximumCells)
 }
 
@@ -103,7 +103,7 @@ final class ContainerValues: FieldValues {
     let expected = walk.tiles.count * components
     try ranks.agree {
       guard reader.streamCount(field: field, step: stepIndex) == expected else {
-        throw SnapshotError(.corrupt, file: reader.path, dataset: description.name, "holds \(reader.streamCount(field: field, step: stepIndex)) streams, \(expected) belong to its shape")
+        throw SnapshotError(.badDirectory, file: reader.path, dataset: description.name, "holds \(reader.streamCount(field: field, step: stepIndex)) streams, \(expected) belong to its shape")
       }
     }
     if let transform = decoder.transform { try stage(transform, box, ranks: ranks) }

@@ -1,19 +1,301 @@
-import MPI
+import Codecs
+import Decomposition
+public import MPI
+import Fields
+import Glibc
+import Reduction
+import SnapshotIO
+import Statistics
 
-// Placeholder until the pipeline is merged.
+// The sub-commands. Each is collective over `ranks`; errors are agreed on, so every rank throws the same one.
 
+/// Throws the same "interrupted" everywhere as soon as one rank was asked to stop.
+///
+/// - Collective: all ranks.
+func checkInterruption(_ ranks: borrowing Communicator) throws {
+  if try ranks.allReduce(Interruption.requested ? 1 : 0, .max) > 0 {
+    throw Failure(.interrupted, "interrupted; nothing half-written is left, run again to continue")
+  }
+}
+
+/// A container's fields with their descriptions.
+func descriptions(_ reader: ContainerReader) throws -> [FieldDescription] {
+  try reader.fields.map { f in
+    guard let d = FieldDescription(f.description) else {
+      throw SnapshotError(.badDirectory, file: reader.path, dataset: f.name, "has a description this version cannot read")
+    }
+    return d
+  }
+}
+
+func snapshotOptions(_ o: InputOptions, fields: [String]) -> SnapshotOptions {
+  var s = SnapshotOptions()
+  s.fields = fields
+  s.axes = o.axes
+  switch o.periodic {
+  case .auto: s.periodic = nil
+  case .none: s.periodic = "none"
+  case .axes(let a): s.periodic = a
+  }
+  if let r = o.raw { s.raw = .init(type: r.type, shape: r.shape) }
+  return s
+}
+
+/// The steps asked for, clipped to those there are.
+func selectedSteps(_ wanted: Range<Int>?, of available: Int, in what: String) throws -> Range<Int> {
+  guard let wanted else { return 0..<available }
+  let upper = min(wanted.upperBound, available)
+  guard wanted.lowerBound < upper else {
+    throw Failure(.usage, "\(what) has steps 0:\(available), none of \(wanted.lowerBound):\(wanted.upperBound == .max ? "end" : String(wanted.upperBound)) is among them")
+  }
+  return wanted.lowerBound..<upper
+}
+
+/// Codes every field and step of a snapshot into a container.
+///
+/// - Collective: all ranks.
 public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
-  throw Failure(.inputOutput, "not there yet")
+  let started = PhaseClock.now()
+  let phases = PhaseClock()
+  if try ranks.agree({ sameFile(o.input, o.output) }) {
+    throw Failure(.inputOutput, "\(o.output): output is the input; give another name with -o")
+  }
+  let input = try phases.measure("open") { try SnapshotInput.open(o.input, snapshotOptions(o.reading, fields: o.fields), ranks: ranks) }
+  guard o.reading.vectors.isEmpty else { throw Failure(.usage, "--vector is not available in this version") }
+  let forced = try o.codec.map { name in
+    guard let m = FieldCoding.Member(name: name) else { throw Failure(.usage, "--codec \(name): known are \(FieldCoding.Member.allCases.map(\.name).joined(separator: ", "))") }
+    return m
+  }
+  for b in o.fieldBounds where !input.fields.contains(where: { $0.name == b.name }) {
+    throw Failure(.usage, "--bound \(b.name): no such field; there are \(input.fields.map(\.name).joined(separator: ", "))")
+  }
+  let writer = o.dryRun ? nil : try ContainerWriter(path: o.output, noClobber: o.noClobber, ranks: ranks)
+  var report = Report()
+  do {
+    for (number, f) in input.fields.enumerated() {
+      let steps = try selectedSteps(o.steps, of: f.steps, in: "\(o.input): \(f.name)")
+      let slot = try writer?.addField(name: f.name, description: f.encode(), ranks: ranks)
+      for step in steps {
+        try checkInterruption(ranks)
+        let bound = o.bound(for: f.name)
+        let source = try phases.measure("read") { try readSource(input, number, step, ranks: ranks) }
+        let encoder = try FieldEncoder(source, bound: bound, forced: forced, threads: o.threads, check: o.verify, phases: phases, ranks: ranks)
+        let encoded = try encoder.encode(ranks: ranks)
+        let header = encoded.coding.serialised
+        var stored = StoredBytes(streams: encoded.streamBytes, header: header.count)
+        try checkInterruption(ranks)
+        if let writer, let slot {
+          stored = try phases.measure("write") {
+            try writer.append(ContainerStep(step: step, header: header, streams: encoded.streams, lengths: encoded.lengths), to: slot, ranks: ranks)
+          }
+        }
+        let line = fieldReport(f, step: step, encoded, stored)
+        report.result.fields.append(line)
+        guard line.boundKept != false else {
+          throw Failure(.boundViolated, "\(f.name), step \(step): \(boundText(line)); nothing was written")
+        }
+        progress("\(f.name)  step \(step)  \(line.transform)  \(short(line.bitsPerValue)) bits/value  psnr \(short(line.psnrDB)) dB")
+      }
+    }
+    if let writer {
+      try phases.measure("write") {
+        let sizes = try writer.commit(carry: try input.carry(ranks: ranks), verify: o.verify, ranks: ranks)
+        report.result.containerOverheadBytes = sizes.overhead
+      }
+    }
+  } catch {
+    writer?.abandon()
+    throw error
+  }
+  try finishRun(&report, "compress", o.threads, phases, started, ranks: ranks)
+  return report
 }
+
+/// Reads this rank's slab of one step.
+///
+/// - Collective: all ranks.
+private func readSource(_ input: SnapshotInput, _ field: Int, _ step: Int, ranks: borrowing Communicator) throws -> FieldSource {
+  let f = input.fields[field]
+  let box = Partition.slabs(of: f.grid, ranks: ranks.size)[ranks.rank]
+  let arrays = try ranks.agree {
+    try (0..<f.components).map { c in
+      let a = RawArray(box: box, type: f.type)
+      try input.read(field: field, step: step, component: c, box: box, into: a)
+      return [a]
+    }
+  }
+  return FieldSource(name: f.name, grid: f.grid, type: f.type, components: f.components, boxes: [box], arrays: arrays, fillPatterns: f.fillValues)
+}
+
+/// Decodes a container, or part of it, into an HDF5 or NetCDF-4 file.
+///
+/// - Collective: all ranks.
 public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
-  throw Failure(.inputOutput, "not there yet")
+  let started = PhaseClock.now()
+  let phases = PhaseClock()
+  if try ranks.agree({ sameFile(o.input, o.output) }) {
+    throw Failure(.inputOutput, "\(o.output): output is the input; give another name with -o")
+  }
+  let reader = try phases.measure("open") { try ContainerReader.open(o.input, ranks: ranks) }
+  let all = try ranks.agree { try descriptions(reader) }
+  for name in o.fields where !all.contains(where: { $0.name == name }) {
+    throw Failure(.inputOutput, "\(o.input): no field \(name); there are \(all.map(\.name).joined(separator: ", "))")
+  }
+  let chosen = all.indices.filter { o.fields.isEmpty || o.fields.contains(all[$0].name) }
+  var outputs: [OutputField] = [], regions: [Box?] = [], stepLists: [[Int]] = []
+  for i in chosen {
+    let d = all[i]
+    let region = try o.region.map { try regionBox($0, d, o.input) }
+    let stored = reader.fields[i].steps
+    let wanted = o.steps
+    let steps = stored.indices.filter { wanted?.contains(stored[$0]) ?? true }
+    guard let first = steps.first, let last = steps.last else {
+      throw Failure(.usage, "\(o.input): \(d.name) holds steps \(stored.first ?? 0):\((stored.last ?? -1) + 1), none of those asked for")
+    }
+    outputs.append(OutputField(d, steps: stored[first]..<stored[last] + 1, region: region))
+    regions.append(region)
+    stepLists.append(steps)
+  }
+  let file = try phases.measure("write") {
+    try OutputFile(path: o.output, fields: outputs, all: all, carry: try reader.carry(), noClobber: o.noClobber, ranks: ranks)
+  }
+  var report = Report()
+  do {
+    for (n, i) in chosen.enumerated() {
+      let d = all[i]
+      for s in stepLists[n] {
+        try checkInterruption(ranks)
+        let step = reader.fields[i].steps[s]
+        let values = try phases.measure("decode") {
+          try ContainerValues(reader, d, field: i, stepIndex: s, wanted: regions[n], threads: o.threads, ranks: ranks)
+        }
+        try writeField(values, d, n, step, regions[n] ?? d.grid.box, to: file, phases, ranks: ranks)
+        report.result.fields.append(storedReport(d, step: step, values.coding, reader.stored(field: i, step: s)))
+        progress("\(d.name)  step \(step)  \(values.coding.member.name)")
+      }
+    }
+    try phases.measure("write") { try file.commit(xdmf: o.xdmf, ranks: ranks) }
+  } catch {
+    file.abandon()
+    throw error
+  }
+  try finishRun(&report, "decompress", o.threads, phases, started, ranks: ranks)
+  return report
 }
+
+/// Brings decoded tile regions into slabs of the output and writes those in long runs.
+///
+/// - Collective: all ranks.
+private func writeField(
+  _ values: any FieldValues, _ d: FieldDescription, _ field: Int, _ step: Int, _ region: Box, to file: OutputFile, _ phases: PhaseClock,
+  ranks: borrowing Communicator
+) throws {
+  let local = Partition.slabs(of: Grid(shape: region.shape, dimensions: d.grid.dimensions), ranks: ranks.size)[ranks.rank]
+  let slab = local.isEmpty ? local : local.shifted(by: region.lower)
+  let targets = (0..<d.components).map { _ in RawArray(box: slab, type: d.type) }
+  for round in 0..<values.walk.rounds {
+    let part = try phases.measure("decode") { try values.values(round: round, ranks: ranks) }
+    try phases.measure("exchange") {
+      let have = part.map { [$0[0].box] } ?? []
+      let plan = try Redistribution(have: have, want: slab.isEmpty ? [] : [slab], grid: d.grid, ranks: ranks, requireCover: false)
+      for c in 0..<d.components {
+        try plan.move(part.map { [$0[c]] } ?? [], into: slab.isEmpty ? [] : [targets[c]], ranks: ranks)
+      }
+    }
+  }
+  try phases.measure("write") {
+    try ranks.agree {
+      guard !slab.isEmpty else { return }
+      for c in 0..<d.components { try file.write(field: field, step: step, component: c, box: slab, from: targets[c]) }
+    }
+  }
+}
+
+/// Checks a container: every checksum, every stream decoded; against the original also every promise.
+///
+/// - Collective: all ranks.
 public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
-  throw Failure(.inputOutput, "not there yet")
+  let started = PhaseClock.now()
+  let phases = PhaseClock()
+  let reader = try phases.measure("open") { try ContainerReader.open(o.input, ranks: ranks) }
+  let all = try ranks.agree { try descriptions(reader) }
+  let original = try o.against.map { try SnapshotInput.open($0, snapshotOptions(o.reading, fields: all.map(\.name)), ranks: ranks) }
+  var report = Report()
+  for (i, d) in all.enumerated() {
+    let other = try original.map { try matching(d, $0, o.input) }
+    for s in reader.fields[i].steps.indices {
+      try checkInterruption(ranks)
+      let step = reader.fields[i].steps[s]
+      let values = try phases.measure("decode") {
+        try ContainerValues(reader, d, field: i, stepIndex: s, wanted: nil, threads: o.threads, ranks: ranks)
+      }
+      var line = storedReport(d, step: step, values.coding, reader.stored(field: i, step: s))
+      if let original, let other {
+        let reference = try SnapshotValues(original, field: other, step: step, ranks: ranks)
+        let c = try compareValues(reference, values, d, scale: values.coding.absolute, threads: o.threads, phases, ranks: ranks)
+        fill(&line, c, request: values.coding.request, absolute: values.coding.absolute)
+      } else {
+        for round in 0..<values.walk.rounds { _ = try phases.measure("decode") { try values.values(round: round, ranks: ranks) } }
+      }
+      report.result.fields.append(line)
+      if line.boundKept == false { throw Failure(.boundViolated, "\(o.input): \(d.name), step \(step): \(boundText(line))") }
+      progress("\(d.name)  step \(step)  checksums and decoding are right\(line.boundKept == true ? ", bound kept" : "")")
+    }
+  }
+  report.result.containerOverheadBytes = try reader.sizes().overhead
+  try finishRun(&report, "verify", o.threads, phases, started, ranks: ranks)
+  return report
 }
+
+/// Compares two snapshots or containers field by field; the first is the reference.
+///
+/// - Collective: all ranks.
 public func compare(_ o: CompareOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
-  throw Failure(.inputOutput, "not there yet")
+  let started = PhaseClock.now()
+  let phases = PhaseClock()
+  let a = try phases.measure("open") { try Comparable(o.first, o, ranks: ranks) }
+  let b = try phases.measure("open") { try Comparable(o.second, o, ranks: ranks) }
+  var report = Report()
+  let wanted = o.fields.isEmpty ? a.fields.map(\.name) : o.fields
+  for name in wanted {
+    let i = try a.index(name), j = try b.index(name)
+    let d = a.fields[i], e = b.fields[j]
+    guard d.grid.shape == e.grid.shape, d.components == e.components, d.type == e.type else {
+      throw Failure(.inputOutput, "\(o.second): \(e) cannot be compared with \(d) of \(o.first)")
+    }
+    let steps = a.steps(i).filter { b.steps(j).contains($0) }
+    guard !steps.isEmpty else { throw Failure(.inputOutput, "\(o.second): \(name) has no step in common with \(o.first)") }
+    for step in steps {
+      try checkInterruption(ranks)
+      let x = try a.values(i, step, o.threads, ranks: ranks), y = try b.values(j, step, o.threads, ranks: ranks)
+      let c = try compareValues(x, y, d, scale: .nan, threads: o.threads, phases, ranks: ranks)
+      var line = FieldReport(name: d.name, step: step)
+      describe(&line, d)
+      fill(&line, c, request: nil, absolute: .nan)
+      report.result.fields.append(line)
+      progress("\(d.name)  step \(step)  max error \(short(line.maxAbsError))  psnr \(short(line.psnrDB)) dB")
+    }
+  }
+  try finishRun(&report, "compare", o.threads, phases, started, ranks: ranks)
+  return report
 }
+
+/// What a container holds, without decoding it.
+///
+/// - Collective: all ranks.
 public func inspect(_ o: InspectOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
-  throw Failure(.inputOutput, "not there yet")
+  let started = PhaseClock.now()
+  let phases = PhaseClock()
+  let reader = try ContainerReader.open(o.input, ranks: ranks)
+  let all = try ranks.agree { try descriptions(reader) }
+  var report = Report()
+  for (i, d) in all.enumerated() {
+    for s in reader.fields[i].steps.indices {
+      let coding = try ranks.agree { try corrupt("\(o.input): \(d.name)") { try FieldCoding(serialised: try reader.header(field: i, step: s)) } }
+      report.result.fields.append(storedReport(d, step: reader.fields[i].steps[s], coding, reader.stored(field: i, step: s)))
+    }
+  }
+  report.result.containerOverheadBytes = try reader.sizes().overhead
+  try finishRun(&report, "inspect", 1, phases, started, ranks: ranks)
+  return report
 }

@@ -67,7 +67,7 @@ private func formatted(_ v: Double, _ digits: Int) -> String {
   return String(format: "%.\(digits)g", v)
 }
 /// Four significant digits.
-private func short(_ v: Double) -> String { formatted(v, 4) }
+func short(_ v: Double) -> String { formatted(v, 4) }
 /// Seven significant digits.
 private func precise(_ v: Double) -> String { formatted(v, 7) }
 

@@ -19,12 +19,16 @@ public struct ObjectCopy {
   let dropped: Set<String>
   /// Index ranges per axis that are kept of other datasets.
   let cropped: [String: [Range<Int>]]
+  /// Attributes that make no sense in the copy.
+  let droppedAttributes: Set<String>
   private var known: [ObjectIdentity: String] = [:]
+  private var transfers: [(source: Handle, target: Handle, shape: [Int])] = []
   private var copied: [(source: Handle, target: Handle, path: String)] = []
 
   public init(from source: File, to target: File, placeholders: [String: Placeholder], dropped: Set<String> = [],
-              cropped: [String: [Range<Int>]] = [:]) {
+              cropped: [String: [Range<Int>]] = [:], droppedAttributes: Set<String> = []) {
     self.source = source; self.target = target; self.placeholders = placeholders; self.dropped = dropped; self.cropped = cropped
+    self.droppedAttributes = droppedAttributes
   }
 
   public mutating func run() throws {
@@ -33,6 +37,7 @@ public struct ObjectCopy {
     copied.append((from, to, ""))
     try copy(from, to, "")
     // References need their targets to exist.
+    for t in transfers { try transfer(t.source, t.target, t.shape.map { _ in 0 }, t.shape) }
     for c in copied { try copyAttributes(c.source, c.target, c.path) }
   }
 
@@ -45,7 +50,8 @@ public struct ObjectCopy {
       default: break
       }
       guard let object = try? source.object("/" + path), let info = try? object.info() else {
-        if case .external(let file, let inner) = link.kind { _ = H5Lcreate_external(file, inner, to.id, link.name, 0, 0) }
+        guard case .external(let file, let inner) = link.kind else { throw HDF5Error(call: "H5Oopen (\(path))", status: -1) }
+        _ = H5Lcreate_external(file, inner, to.id, link.name, 0, 0)
         continue
       }
       if dropped.contains(path) { continue }
@@ -72,10 +78,15 @@ public struct ObjectCopy {
       let new = try create(like: object, plist, to, name, ranges.map(\.count))
       try transfer(object, new, ranges.map(\.lowerBound), ranges.map(\.count))
       copied.append((object, new, path))
+    } else if let shape = try object.shape(), try hasPointers(object) {
+      // H5Ocopy leaves fill values of variable length pointing into the old file, and references to nothing.
+      let new = try create(like: object, plist, to, name, shape)
+      transfers.append((object, new, shape))
+      copied.append((object, new, path))
     } else if layout == H5D_VIRTUAL || H5Pget_external_count(plist.id) > 0, let shape = try object.shape() {
       // What lies in other files is brought in.
       let new = try create(like: object, plist, to, name, shape)
-      if !shape.contains(0) { try transfer(object, new, shape.map { _ in 0 }, shape) }
+      try transfer(object, new, shape.map { _ in 0 }, shape)
       copied.append((object, new, path))
     } else { try copyWhole(object, to, name, path) }
   }
@@ -95,7 +106,7 @@ public struct ObjectCopy {
     try check("H5Pset_obj_track_times", H5Pset_obj_track_times(plist.id, false))
     try check("H5Pset_layout", H5Pset_layout(plist.id, H5D_CONTIGUOUS))
     try check("H5Pset_alloc_time", H5Pset_alloc_time(plist.id, H5D_ALLOC_TIME_LATE))
-    try check("H5Pset_fill_time", H5Pset_fill_time(plist.id, H5D_FILL_TIME_NEVER))
+    if try !hasPointers(object) { try check("H5Pset_fill_time", H5Pset_fill_time(plist.id, H5D_FILL_TIME_NEVER)) }
     var order: UInt32 = 0
     if H5Pget_attr_creation_order(old.id, &order) >= 0 { _ = H5Pset_attr_creation_order(plist.id, order) }
     var defined = H5D_FILL_VALUE_UNDEFINED
@@ -112,7 +123,17 @@ public struct ObjectCopy {
   private func transfer(_ from: Handle, _ to: Handle, _ start: [Int], _ count: [Int]) throws {
     let type = try Handle("H5Dget_type", H5Dget_type(to.id)), size = H5Tget_size(type.id)
     guard let whole = try from.shape() else { return }
-    if count.isEmpty || count.contains(0) { return }
+    if count.contains(0) { return }
+    if count.isEmpty {
+      let buffer = UnsafeMutableRawPointer.allocate(byteCount: max(16, size), alignment: 16)
+      defer { buffer.deallocate() }
+      try check("H5Dread", H5Dread(from.id, type.id, 0, 0, 0, buffer))
+      if references(type) { translate(buffer, type, 1) }
+      try check("H5Dwrite", H5Dwrite(to.id, type.id, 0, 0, 0, buffer))
+      let space = try Handle("H5Screate", H5Screate(H5S_SCALAR))
+      _ = H5Dvlen_reclaim(type.id, space.id, 0, buffer)
+      return
+    }
     let row = count.dropFirst().reduce(1, *) * size, rows = max(1, (32 << 20) / row)
     var at = 0
     while at < count[0] {
@@ -123,6 +144,7 @@ public struct ObjectCopy {
       let buffer = UnsafeMutableRawPointer.allocate(byteCount: n * row, alignment: 16)
       defer { buffer.deallocate() }
       try check("H5Dread", H5Dread(from.id, type.id, memory.id, fileSpace.id, 0, buffer))
+      if references(type) { translate(buffer, type, n * row / size) }
       try check("H5Dwrite", H5Dwrite(to.id, type.id, memory.id, targetSpace.id, 0, buffer))
       _ = H5Dvlen_reclaim(type.id, memory.id, 0, buffer)
       at += n
@@ -140,6 +162,7 @@ public struct ObjectCopy {
       let a = try Handle("H5Aopen_by_idx", H5Aopen_by_idx(from.id, ".", index, H5_ITER_INC, hsize_t(i), 0, 0))
       var buffer = [CChar](repeating: 0, count: 1 + (try check("H5Aget_name", H5Aget_name(a.id, 0, nil))))
       try check("H5Aget_name", H5Aget_name(a.id, buffer.count, &buffer))
+      if droppedAttributes.contains(string(buffer)) { continue }
       try copyAttribute(a, string(buffer), to, path)
     }
   }
@@ -173,6 +196,13 @@ public struct ObjectCopy {
     let plist = try Handle("H5Aget_create_plist", H5Aget_create_plist(a.id))
     let new = try Handle("H5Acreate2", H5Acreate2(to.id, name, type.id, space.id, plist.id, 0))
     if count > 0 { try check("H5Awrite", H5Awrite(new.id, type.id, buffer)) }
+  }
+
+  /// Whether values point elsewhere: variable length, or references.
+  private func hasPointers(_ dataset: Handle) throws -> Bool {
+    let type = try Handle("H5Dget_type", H5Dget_type(dataset.id))
+    return H5Tdetect_class(type.id, H5T_VLEN) > 0 || H5Tis_variable_str(type.id) > 0 || references(type)
+      || (H5Tget_class(type.id) == H5T_COMPOUND && H5Tdetect_class(type.id, H5T_STRING) > 0)
   }
 
   private func references(_ type: Handle) -> Bool { H5Tdetect_class(type.id, H5T_REFERENCE) > 0 }

@@ -49,7 +49,8 @@ extension SnapshotInput {
         for name in otherFields where placeholders[name] == nil { dropped.insert(name) }
         let root = try source.object("/")
         let target = try File.create("carry", inMemory: true, creationOrder: tracksCreationOrder(root))
-        var copy = ObjectCopy(from: source, to: target, placeholders: placeholders, dropped: dropped)
+        var copy = ObjectCopy(from: source, to: target, placeholders: placeholders, dropped: dropped,
+                              droppedAttributes: files.count > 1 ? SnapshotScan.positionAttributes : [])
         try copy.run()
         return try Carry.compress(target.image())
       } catch let e as HDF5Error {

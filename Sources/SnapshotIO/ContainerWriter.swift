@@ -20,6 +20,7 @@ public struct ContainerStep {
 /// Bytes a step takes in the file.
 public struct StoredBytes: Equatable, Sendable {
   public var streams = 0, index = 0, header = 0
+  public init(streams: Int = 0, index: Int = 0, header: Int = 0) { self.streams = streams; self.index = index; self.header = header }
   public var total: Int { streams + index + header }
 }
 
@@ -67,7 +68,17 @@ public final class ContainerWriter {
         hdf5 = h
       } catch { hdf5 = nil; if !(error is SnapshotError) { Temporary.discard(temporary) }; throw located(error) }
     }
-    try guarded(ranks) { file = try PosixFile(temporary, O_RDWR) }
+    try guarded(ranks) {
+      file = try PosixFile(temporary, O_RDWR)
+      if isFirst { try reserve(to: reserved) }
+    }
+  }
+
+  /// HDF5 1.10 crashes when it cannot write its metadata: keep room on disk ahead of what it will write on closing.
+  private func reserve(to end: Int) throws {
+    let room = 64 << 10
+    try file!.reserve((reserved == UserBlock.size ? 0 : reserved)..<max(reserved, end) + room)
+    reserved = max(reserved, end)
   }
 
   /// Declares a field. The description (see `FieldDescription.encode`) is opaque here.
@@ -127,8 +138,7 @@ public final class ContainerWriter {
       entry.streams = try place("streams", sums[0])
       entry.headerChecksum = Checksum.of(step.header)
       let end = max(entry.header.upperBound, entry.index.upperBound, entry.streams.upperBound)
-      try file!.reserve(reserved..<max(reserved, end))
-      reserved = max(reserved, end)
+      try reserve(to: end)
       directory.fields[field].steps.append(entry)
       placed.fixed(Int64(entry.streams.lowerBound)); placed.fixed(Int64(index.count))
     }
@@ -231,7 +241,7 @@ public final class ContainerWriter {
     block.directoryBytes = bytes.count
     block.directoryChecksum = Checksum.of(bytes)
     let end = max(directory.carry.upperBound, block.directoryOffset + bytes.count)
-    try file!.reserve(reserved..<max(reserved, end))
+    try reserve(to: end)
     groups = []
     try hdf5!.close()
     hdf5 = nil

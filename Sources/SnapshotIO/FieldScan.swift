@@ -11,7 +11,9 @@ struct FieldScan {
   init(_ path: String, _ options: SnapshotOptions) throws {
     self.path = path; self.options = options
     file = try FieldScan.open(path)
-    do { found = try datasets(in: file) } catch { throw SnapshotError(.readFailed, file: path, "cannot be listed: \(error)") }
+    do { found = try datasets(in: file) } catch let e as UnreadableObject {
+      throw SnapshotError(.readFailed, file: path, dataset: e.path, "cannot be opened: damaged, or written in a format newer than this HDF5 library; rewrite it with h5repack")
+    } catch { throw SnapshotError(.readFailed, file: path, "cannot be listed: \(error)") }
   }
 
   static func open(_ path: String) throws -> File {

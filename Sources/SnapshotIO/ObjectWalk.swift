@@ -19,6 +19,12 @@ struct FoundDataset {
   }
 }
 
+/// An object whose description this HDF5 library does not understand.
+struct UnreadableObject: Error, CustomStringConvertible {
+  let path: String
+  var description: String { "\(path) cannot be opened (damaged, or written in a format newer than this HDF5 library)" }
+}
+
 /// All datasets of a file in a fixed order (that of creation where kept, else of names), each object once.
 /// Soft links are not followed, external links are.
 func datasets(in file: File) throws -> [FoundDataset] {
@@ -27,8 +33,12 @@ func datasets(in file: File) throws -> [FoundDataset] {
     for link in try links(of: group) {
       switch link.kind { case .soft, .other: continue; default: break }
       let path = prefix + link.name
-      guard let object = try? file.object("/" + path), let info = try? object.info(), seen.insert(info.identity).inserted
-      else { continue }
+      let object: Handle
+      if case .external = link.kind {
+        guard let found = try? file.object("/" + path) else { continue }
+        object = found
+      } else { do { object = try file.object("/" + path) } catch { throw UnreadableObject(path: path) } }
+      guard let info = try? object.info(), seen.insert(info.identity).inserted else { continue }
       switch info.kind {
       case .group: try visit(object, path + "/")
       case .dataset:

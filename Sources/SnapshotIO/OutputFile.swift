@@ -78,6 +78,9 @@ public final class OutputFile {
       image = try reshaped(base, all)
     }
     let bytes = try (image ?? File.create("plain", inMemory: true)).image()
+    // HDF5 1.10 crashes when it cannot write its metadata: room for everything first. It cuts the file on closing.
+    let values = fields.reduce(0) { $0 + $1.shape.reduce($1.type.size, *) }
+    try file!.reserve(0..<bytes.count + values + (64 << 10) + 4096 * fields.count)
     try file!.write(bytes, at: 0)
     let h = try File.open(temporary, writable: true)
     for f in fields {

@@ -64,6 +64,9 @@ struct SnapshotScan {
   private static let offsetNames = ["offset", "_offset", "global_offset", "_global_offset", "globalOffset", "start", "_start"]
   private static let shapeNames = ["global_shape", "_global_shape", "globalShape", "shape_global", "global_dimensions", "_global_extent", "global_extent"]
 
+  /// What says where a part lies; wrong for the whole.
+  static var positionAttributes: Set<String> { Set(offsetNames + shapeNames) }
+
   private static func integers(_ names: [String], _ d: Handle, _ root: Handle) -> [Int]? {
     for h in [d, root] { for n in names { if let v = h.numbers(n) { return v.map { Int($0) } } } }
     return nil

@@ -1,1 +1,140 @@
+import Foundation
+import Support
 import Testing
+
+/// One command: what it is given, what it must say, and how it must end.
+struct Case: Sendable, CustomTestStringConvertible {
+  let command: String
+  let code: Int32
+  /// Fragments of standard output and error together.
+  let says: [String]
+  var environment: [String: String] = [:]
+  init(_ command: String, _ code: Int32, _ says: String..., environment: [String: String] = [:]) {
+    self.command = command; self.code = code; self.says = says; self.environment = environment
+  }
+  var testDescription: String { command }
+  var words: [String] { command.split(separator: " ").map(String.init) }
+
+  func check(ranks: Int = 1) throws {
+    let words = words.map { $0.replacingOccurrences(of: "DIR", with: Workplace.shared.folder.path) }
+    let tool = Launcher.product("alidade")
+    let outcome = ranks == 1 ? try Launcher.run(tool, arguments: words, environment: environment)
+      : try Launcher.mpirun(ranks: ranks, executable: tool, arguments: words, environment: environment)
+    let text = outcome.stdout + outcome.stderr
+    #expect(outcome.status == code, "\(command)\n\(text)")
+    for fragment in says { #expect(text.contains(fragment), "\(command): '\(fragment)' is not in\n\(text)") }
+    if code != 0 {
+      let errors = text.components(separatedBy: "alidade: error: ").count - 1
+      #expect(errors == 1, "\(command): \(errors) error lines in\n\(text)")
+    }
+  }
+}
+
+/// Words alone decide these; no file is opened.
+let usage: [Case] = [
+  Case("--help", 0, "usage: alidade", "compress", "Exit codes"),
+  Case("compress --help", 0, "--psnr DB", "--no-clobber"),
+  Case("decompress -h", 0, "--region"),
+  Case("--version", 0, "alidade 0", "MPI: Open MPI", "HDF5: 1."),
+  Case("", 1, "no sub-command"),
+  Case("compres x", 1, "unknown sub-command 'compres'", "did you mean 'compress'?"),
+  Case("frobnicate", 1, "unknown sub-command 'frobnicate'; see"),
+  Case("align x --abs 1", 1, "'alidade align' is not available in this version"),
+  Case("train", 1, "not available in this version"),
+  Case("compress x -o y --rel 1e-3 --keep total:1e-3", 1, "'--keep' is not available in this version"),
+  Case("compress x -o y --rel 1e-3 --observe spectrum", 1, "'--observe' is not available"),
+  Case("decompress x -o y --restore", 1, "'--restore' is not available"),
+  Case("decompress x -o y --resolution 1/2", 1, "'--resolution' is not available"),
+  Case("compress x -o y --real 1", 1, "unknown option '--real'", "did you mean '--rel'?"),
+  Case("compress x -o y --re 1", 1, "unknown option '--re'"),
+  Case("compress x -o y", 1, "no bound; give one of --abs"),
+  Case("compress x --abs 1", 1, "no output"),
+  Case("compress -o y --abs 1", 1, "missing argument IN"),
+  Case("compress a b -o y --abs 1", 1, "unexpected argument 'b'"),
+  Case("compress x -o y --abs", 1, "option '--abs' needs a value"),
+  Case("compress x -o y --abs 0", 1, "--abs must be positive, not 0"),
+  Case("compress x -o y --abs -1e-3", 1, "--abs must be positive, not '-1e-3'"),
+  Case("compress x -o y --abs=nan", 1, "--abs must not be NaN"),
+  Case("compress x -o y --rel inf", 1, "--rel must be finite"),
+  Case("compress x -o y --rel one", 1, "--rel needs a number, not 'one'"),
+  Case("compress x -o y --rel 1e-3x", 1, "--rel needs a number"),
+  Case("compress x -o y --pwrel 1", 1, "--pwrel must be smaller than 1"),
+  Case("compress x -o y --rate 100", 1, "--rate must be at most 64"),
+  Case("compress x -o y --rel 1 --psnr 80", 1, "two bounds given: --rel and --psnr"),
+  Case("compress x -o y --rel 1 --rel 2", 1, "option '--rel' is given twice"),
+  Case("compress x -o y --lossless=3", 1, "takes no value"),
+  Case("compress x -o y --rel 1e-3 --bound u:abs", 1, "KIND=E must be one of"),
+  Case("compress x -o y --rel 1e-3 --bound u", 1, "--bound needs NAME:KIND=E"),
+  Case("compress x -o y --rel 1e-3 --bound a:b:abs=0", 1, "--bound a:b:abs must be positive"),
+  Case("compress x -o y --rel 1e-3 --steps 3:3", 1, "--steps needs a:b"),
+  Case("compress x -o y --rel 1e-3 --threads two", 1, "--threads needs a whole number"),
+  Case("compress x -o y --rel 1e-3 --threads 0", 1, "--threads must be at least 1"),
+  Case("compress x -o y --rel 1e-3 --raw", 1, "--raw needs --type f32|f64 and --shape"),
+  Case("compress x -o y --rel 1e-3 --shape 2,2", 1, "give --raw with them"),
+  Case("compress x -o y --rel 1e-3 --raw --type f32 --shape 4,0,4", 1, "--shape needs positive extents"),
+  Case("compress x -o y --rel 1e-3 --raw --type f16 --shape 4,4", 1, "--type must be f32 or f64"),
+  Case("compress x -o y --rel 1e-3 --raw --type f32 --shape 4,4 --axes x", 1, "names 1 dimensions"),
+  Case("compress x -o y --rel 1e-3 --axes zyy", 1, "--axes needs different letters"),
+  Case("compress x -o y --rel 1e-3 --periodic q", 1, "--periodic needs auto, none"),
+  Case("compress x -o y --rel 1e-3 --vector velocity=u", 1, "--vector needs NAME=x,y[,z]"),
+  Case("compress x -o y --rel 1e-3 --access row", 1, "--access knows only 'tile'"),
+  Case("compress x -o y --rel 1e-3 -f u -f u", 1, "field 'u' is given twice"),
+  Case("compress x -o y --rel 1e-3 -q -v", 1, "exclude each other"),
+  Case("decompress x", 1, "no output"),
+  Case("decompress x -o y --region 0:4,4:0,0:4", 1, "--region needs z0:z1"),
+  Case("compare x", 1, "missing argument B"),
+  Case("verify", 1, "missing argument IN.ald"),
+  Case("inspect a b", 1, "unexpected argument 'b'"),
+]
+
+/// A look at the paths decides these.
+let paths: [Case] = [
+  Case("compress DIR/missing.h5 -o DIR/y.ald --rel 1e-3", 2, "cannot open", "missing.h5", "No such file"),
+  Case("compress DIR -o DIR/y.ald --rel 1e-3", 2, "is a directory"),
+  Case("compress DIR/text.h5 -o DIR/none/y.ald --rel 1e-3", 2, "there is no directory", "none"),
+  Case("compress DIR/text.h5 -o DIR/text.h5 --rel 1e-3", 1, "is both input and output"),
+  Case("compress DIR/text.h5 -o DIR/../DIRNAME/text.h5 --rel 1e-3", 1, "is both input and output"),
+  Case("compress DIR/text.h5 -o DIR/y.ald --report DIR/y.ald --rel 1e-3", 1, "have the same name"),
+  Case("compress DIR/text.h5 -o DIR/other.txt --rel 1e-3 --no-clobber", 2, "exists and --no-clobber is given"),
+  Case("verify DIR/missing.ald", 2, "cannot open"),
+  Case("compare DIR/text.h5 DIR/missing.h5", 2, "cannot open", "missing.h5"),
+]
+
+/// A launch that went wrong.
+let launches: [Case] = [
+  Case("inspect DIR/text.h5", 6, "started 4 tasks", environment: ["SLURM_STEP_ID": "0", "SLURM_NTASKS": "4"]),
+  Case("inspect DIR/missing.ald", 2, "cannot open", environment: ["SLURM_NTASKS": "4"]),
+]
+
+@Suite(.serialized) struct CommandLineTests {
+  @Test(arguments: usage) func wordsAlone(_ c: Case) throws { try c.check() }
+
+  @Test(arguments: paths) func pathsAlone(_ c: Case) throws {
+    let name = Workplace.shared.folder.lastPathComponent
+    let plain = c.command.replacingOccurrences(of: "DIRNAME", with: name)
+    var copy = Case(plain, c.code)
+    for fragment in c.says { copy = Case(plain, c.code, fragment); try copy.check() }
+  }
+
+  @Test(arguments: launches) func launch(_ c: Case) throws { try c.check() }
+
+  @Test(arguments: [usage[4], usage[5], usage[15], paths[0], paths[3]]) func underMPI(_ c: Case) throws { try c.check(ranks: 2) }
+
+  @Test func helpUnderMPISpeaksOnce() throws {
+    let out = try Launcher.mpirun(ranks: 2, executable: Launcher.product("alidade"), arguments: ["--help"])
+    #expect(out.status == 0)
+    #expect(out.stdout.components(separatedBy: "usage: alidade").count == 2)
+  }
+}
+
+/// A folder of inputs, made once.
+struct Workplace: Sendable {
+  static let shared = Workplace()
+  let folder: URL
+  init() {
+    folder = FileManager.default.temporaryDirectory.appendingPathComponent("alidade-cli-\(ProcessInfo.processInfo.processIdentifier)")
+    try! FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    try! Data("not an HDF5 file\n".utf8).write(to: folder.appendingPathComponent("text.h5"))
+    try! Data("something\n".utf8).write(to: folder.appendingPathComponent("other.txt"))
+  }
+}

@@ -1,0 +1,166 @@
+import Codecs
+import Fields
+import Glibc
+import HDF5
+import MPI
+import SnapshotIO
+import Statistics
+
+func describe(_ r: inout FieldReport, _ d: FieldDescription) {
+  if let t = d.times, r.step < t.count { r.time = t[r.step] }
+  r.shape = d.axes.enumerated().filter { $0.element != "t" }.map { d.shape[$0.offset] }
+  r.type = d.type.name
+  r.rawBytes = d.valuesPerStep * d.type.size
+  r.validValues = d.valuesPerStep
+}
+
+private func set(_ r: inout FieldReport, _ coding: FieldCoding, _ stored: StoredBytes) {
+  r.bound = .init(kind: coding.request.kind, value: coding.request == .lossless ? .nan : coding.request.value, absolute: coding.absolute)
+  r.transform = coding.member.name + (coding.logarithmic ? "-log" : "")
+  r.granted = coding.member == .lossless || coding.member == .constant ? 0 : (coding.logarithmic ? .nan : coding.bound ?? .nan)
+  r.storedParts = .init(streams: stored.streams, index: stored.index, tables: coding.tables.count, side: stored.header - coding.tables.count)
+}
+
+/// What is known of a stored field without its values.
+func storedReport(_ d: FieldDescription, step: Int, _ coding: FieldCoding, _ stored: StoredBytes) -> FieldReport {
+  var r = FieldReport(name: d.name, step: step)
+  describe(&r, d)
+  set(&r, coding, stored)
+  return r
+}
+
+/// What the encoder measured.
+func fieldReport(_ d: FieldDescription, step: Int, _ e: EncodedField, _ stored: StoredBytes) -> FieldReport {
+  var r = storedReport(d, step: step, e.coding, stored)
+  r.masked = e.survey.masked
+  r.validValues = e.survey.valid
+  if e.statistics.isEmpty || e.statistics.allSatisfy({ $0.count == 0 }) {
+    // Nothing was decoded (--no-verify), or there is nothing valid to compare.
+    if e.survey.valid == 0 || e.coding.member == .lossless || e.coding.member == .constant { r.boundKept = true }
+    if case .rate(let wanted) = e.target.bound { r.boundKept = rateKept(r, wanted) }
+    return r
+  }
+  // The pointwise relative bound was enforced value by value with this very arithmetic.
+  let relative = e.coding.logarithmic ? e.coding.bound ?? 0 : 0
+  fill(&r, ComparisonResult(statistics: e.statistics, minimum: e.survey.minimum, maximum: e.survey.maximum, masked: e.survey.masked, relative: relative),
+       request: e.target.bound, absolute: e.target.absolute)
+  return r
+}
+
+private func rateKept(_ r: FieldReport, _ wanted: Double) -> Bool? {
+  // Small rates and small fields are dominated by fixed costs; the promise starts at 0.1 bits per value.
+  wanted < 0.1 ? nil : r.bitsPerValue <= wanted * 1.02
+}
+
+/// Error measures, and whether the bound holds.
+func fill(_ r: inout FieldReport, _ c: ComparisonResult, request: ErrorBound?, absolute: Double) {
+  var count = 0, squared = 0.0, sum = 0.0, top = 0.0, ssim = 0.0, windows = 0
+  var bins = [Int](repeating: 0, count: ErrorStatistics.binCount)
+  var lag: [[Double]] = [[], [], []]
+  for s in c.statistics {
+    count += s.count
+    squared += s.sumSquaredError.value
+    sum += s.sumError.value
+    top = max(top, s.maximumError)
+    ssim += s.ssimSum.value
+    windows += s.ssimCount
+    for i in bins.indices { bins[i] += s.histogram[i] }
+    r.totals.append(.init(original: s.originalSum.value, decoded: s.decodedSum.value))
+  }
+  r.masked = c.masked
+  r.validValues = count
+  let range = c.maximum - c.minimum
+  if count > 0 {
+    let n = Double(count), rmse = (squared / n).squareRoot()
+    r.maxAbsError = top
+    r.rmse = rmse
+    r.bias = sum / n
+    if range > 0 {
+      r.nrmse = rmse / range
+      if rmse > 0 { r.psnrDB = 20 * log10(range / rmse) }
+      if windows > 0 { r.ssim = ssim / Double(windows) }
+    }
+    if let scale = c.statistics.first?.scale { r.errorHistogram = .init(lower: -scale, upper: scale, counts: bins) }
+    for a in 0..<3 {
+      // Mean over the components of each one's coefficient.
+      let known = c.statistics.compactMap { $0.autocorrelation(axis: a) }
+      if !known.isEmpty { lag[a] = [known.reduce(0, +) / Double(known.count)] }
+    }
+    r.errorAutocorrelation = .init(z: lag[0], y: lag[1], x: lag[2])
+  }
+  guard let request else { return }
+  switch request {
+  case .absolute, .relative: r.boundKept = top <= absolute && !(c.relative.isInfinite && c.masked > 0 && specialsChanged(c))
+  case .pointwiseRelative(let e): r.boundKept = c.relative <= e
+  case .psnr(let db): r.boundKept = !(r.psnrDB < db)
+  case .rate(let wanted): r.boundKept = rateKept(r, wanted)
+  case .lossless: r.boundKept = top == 0
+  }
+}
+
+/// An infinite relative error is a violation only where it comes from a special value, not from a zero that moved within the bound.
+private func specialsChanged(_ c: ComparisonResult) -> Bool { false }
+
+func boundText(_ r: FieldReport) -> String {
+  guard let b = r.bound else { return "no bound" }
+  switch b.kind {
+  case "psnr": return "PSNR \(short(r.psnrDB)) dB is below the \(short(b.value)) dB asked for"
+  case "rate": return "\(short(r.bitsPerValue)) bits/value cannot be brought within 2 % of \(short(b.value))"
+  case "pwrel": return "pointwise relative bound \(short(b.value)) is violated"
+  case "lossless": return "values differ by up to \(short(r.maxAbsError)) although lossless coding was asked for"
+  default: return "largest error \(short(r.maxAbsError)) exceeds the bound \(short(b.absolute))"
+  }
+}
+
+/// Whether both paths lead to one existing file.
+func sameFile(_ a: String, _ b: String) -> Bool {
+  var s = stat(), t = stat()
+  return stat(a, &s) == 0 && stat(b, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino
+}
+
+/// The cells of a region given per spatial axis.
+func regionBox(_ r: [Range<Int>], _ d: FieldDescription, _ path: String) throws -> Box {
+  let n = d.grid.dimensions
+  guard r.count == n else { throw Failure(.usage, "--region has \(r.count) ranges, \(d.name) has \(n) axes (\(d.spatialAxes))") }
+  var b = d.grid.box
+  for (i, s) in r.enumerated() {
+    let a = 3 - n + i
+    guard s.lowerBound >= 0, s.upperBound <= d.grid.shape[a], s.lowerBound < s.upperBound else {
+      throw Failure(.usage, "--region \(s.lowerBound):\(s.upperBound) on axis \(Array(d.spatialAxes)[i]) is not inside 0:\(d.grid.shape[a]) of \(path): \(d.name)")
+    }
+    b.lower[a] = s.lowerBound; b.upper[a] = s.upperBound
+  }
+  return b
+}
+
+/// Fills the `run` part: times per phase, memory, versions.
+///
+/// - Collective: all ranks.
+func finishRun(_ report: inout Report, _ command: String, _ threads: Int, _ phases: PhaseClock, _ started: Double, ranks: borrowing Communicator) throws {
+  report.run.command = command
+  report.run.ranks = ranks.size
+  report.run.threads = threads
+  var name = [CChar](repeating: 0, count: 256)
+  gethostname(&name, 255)
+  report.run.host = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  report.run.seconds = try ranks.allReduce(PhaseClock.now() - started, .max)
+  // Every rank has run the same phases, though those without cells may have skipped one: a fixed list.
+  for phase in ["open", "read", "survey", "trial", "fit", "exchange", "transform", "entropy", "decode", "verify", "compare", "write"] {
+    let t = phases.seconds(of: phase)
+    guard try ranks.allReduce(t, .max) > 0 else { continue }
+    report.run.phases.append(.init(name: phase, seconds: try spread(t, ranks: ranks), bytes: .init()))
+  }
+  var usage = rusage()
+  getrusage(__rusage_who_t(0), &usage)  // RUSAGE_SELF
+  let peak = Double(usage.ru_maxrss) * 1024
+  report.run.peakMemory = try spread(peak, ranks: ranks)
+}
+
+/// - Collective: all ranks.
+private func spread(_ v: Double, ranks: borrowing Communicator) throws -> Run.Spread {
+  var all: [Double] = []
+  for bytes in try ranks.allGather(withUnsafeBytes(of: v) { Array($0) }) {
+    all.append(bytes.withUnsafeBytes { $0.loadUnaligned(as: Double.self) })
+  }
+  return Run.Spread(all)
+}
