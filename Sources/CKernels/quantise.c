@@ -1,5 +1,6 @@
 #pragma STDC FP_CONTRACT OFF
 #include "ald_quantise.h"
+#include "ald_clones.h"
 
 #define T float
 #define NAME(x) x##_f32

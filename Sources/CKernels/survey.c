@@ -1,9 +1,10 @@
 #pragma STDC FP_CONTRACT OFF
 #include "ald_survey.h"
+#include "ald_clones.h"
 #include <math.h>
 
 #define SURVEY(NAME, T, BIG)                                                   \
-  void NAME(const T *x, size_t n, ald_survey *out) {                           \
+  ALD_CLONES void NAME(const T *x, size_t n, ald_survey *out) {                \
     enum { L = 16 };                                                           \
     T lo[L], hi[L];                                                            \
     uint64_t bad = 0;                                                          \
@@ -41,7 +42,7 @@ SURVEY(ald_survey_f32, float, 3.402823466e+38)
 SURVEY(ald_survey_f64, double, 1.7976931348623157e+308)
 
 #define SQUARED_ERROR(NAME, T)                                             \
-  double NAME(const T *a, const T *b, const uint8_t *mask, size_t n) {     \
+  ALD_CLONES double NAME(const T *a, const T *b, const uint8_t *mask, size_t n) { \
     enum { L = 8 };                                                        \
     double sum[L] = {0};                                                   \
     size_t i = 0;                                                          \

@@ -16,6 +16,8 @@ final class BankTrial {
   private(set) var step = 0.0
   /// Level-step rule of the interpolation.
   private(set) var levelRule = 0
+  /// d log rmse / d log step near the step.
+  private(set) var slope = 1.0
   /// Sample-domain over coefficient-domain squared error (1 for orthonormal transforms).
   private(set) var gain = 1.0
   /// Expected bits per valid value, and rmse over the wanted one.
@@ -72,24 +74,29 @@ final class BankTrial {
     var members: [FieldCoding.Member] = transforms ? [.lapped16, .lapped8, .wavelet97, .interpolation] : [.interpolation]
     if let f = encoder.forced, members.contains(f) { members = [f] }
     for m in members {
+      // The first rule of the interpolation decides whether the others are worth a look.
       let rules = m == .interpolation ? [1, 0, 2] : [0]
       var local: Candidate?
       for rule in rules {
+        if let l = local, let b = best, l.score(encoder.target) > b.score(encoder.target) + BankTrial.hopeless { break }
         let trial: any MemberTrial = m == .interpolation
           ? try InterpolationTrial(self, encoder, rule: rule, statistics: local?.statistics, ranks: ranks)
           : TransformTrial(m, encoder, wide, units)
-        let c = try solve(trial, m, rule, ranks: ranks)
+        let c = try solve(trial, m, rule, start: local?.step, ranks: ranks)
         if let l = local, l.score(encoder.target) <= c.score(encoder.target) { continue }
         local = c
       }
       if let l = local, best.map({ l.score(encoder.target) < $0.score(encoder.target) }) ?? true { best = l }
     }
     let b = best!
-    member = b.member; step = b.step; levelRule = b.rule; gain = b.gain; bits = b.bits; statistics = b.statistics
+    member = b.member; step = b.step; levelRule = b.rule; gain = b.gain; bits = b.bits; statistics = b.statistics; slope = b.slope
   }
 
+  /// Bits per value that no level rule of the interpolation has been seen to gain.
+  static let hopeless = 0.15
+
   struct Candidate {
-    var member: FieldCoding.Member, rule: Int, step: Double, bits: Double, rmse: Double, gain: Double, statistics: [Int64]
+    var member: FieldCoding.Member, rule: Int, step: Double, bits: Double, rmse: Double, gain: Double, statistics: [Int64], slope = 1.0
     /// Smaller is better: bits corrected to the wanted error at 6.02 dB per bit, or log error at the wanted rate.
     func score(_ t: Target) -> Double {
       if let r = t.rmse { return bits + log2(max(rmse, 1e-300) / r) * min(1, bits) }
@@ -98,12 +105,16 @@ final class BankTrial {
   }
 
   /// Finds the step that meets the target on the sample.
-  private func solve(_ trial: any MemberTrial, _ m: FieldCoding.Member, _ rule: Int, ranks: borrowing Communicator) throws -> Candidate {
+  private func solve(_ trial: any MemberTrial, _ m: FieldCoding.Member, _ rule: Int, start: Double?, ranks: borrowing Communicator) throws -> Candidate {
     let target = encoder.target
     if let rmse = target.rmse {
-      let (step, _) = try solveStep(wanted: rmse, start: rmse * 12.0.squareRoot()) { s in try trial.rmse(s, count, ranks) }
-      let (bits, e) = try trial.cost(step, count, share, ranks)
-      return Candidate(member: m, rule: rule, step: step, bits: bits, rmse: e, gain: trial.gain, statistics: trial.statistics)
+      // A pass of the interpolation costs as much as coding: two at most, the score corrects the rest.
+      let costly = m == .interpolation
+      let found = try solveStep(wanted: rmse, start: start ?? rmse * 12.0.squareRoot(), tolerance: costly ? 0.1 : 0.01, limit: costly ? 2 : 6) { s in
+        try trial.rmse(s, count, ranks)
+      }
+      let (bits, e) = try trial.cost(found.step, count, share, ranks)
+      return Candidate(member: m, rule: rule, step: found.step, bits: bits, rmse: e, gain: trial.gain, statistics: trial.statistics, slope: found.slope)
     }
     // Rate: bits fall about one per doubling of the step where most coefficients are active.
     var s = encoder.survey.range * exp2(-target.rate! - 1)
@@ -123,17 +134,16 @@ final class BankTrial {
   }
 }
 
-/// A step whose error is the wanted one within `tolerance` (relative): secant in the logarithm.
-func solveStep(wanted: Double, start: Double, tolerance: Double = 0.002, limit: Int = 9, _ error: (Double) throws -> Double) rethrows -> (step: Double, error: Double) {
-  var s = start, best = (step: start, error: Double.infinity)
-  var previous: (x: Double, y: Double)?
+/// A step whose error is the wanted one within `tolerance` (relative), and the local slope: secant in the logarithm.
+func solveStep(wanted: Double, start: Double, tolerance: Double = 0.002, limit: Int = 9, _ error: (Double) throws -> Double) rethrows -> (step: Double, error: Double, slope: Double) {
+  var s = start, best = (step: start, error: Double.infinity, slope: 1.0)
+  var previous: (x: Double, y: Double)?, slope = 1.0
   for _ in 0..<limit {
     let e = try error(s)
     let x = log(s), y = log(max(e, 1e-300) / wanted)
-    if abs(y) < abs(log(max(best.error, 1e-300) / wanted)) { best = (s, e) }
-    if abs(y) < tolerance { break }
-    var slope = 1.0
     if let p = previous, abs(x - p.x) > 1e-9 { slope = min(max((y - p.y) / (x - p.x), 0.25), 1.5) }
+    if abs(y) < abs(log(max(best.error, 1e-300) / wanted)) { best = (s, e, slope) }
+    if abs(y) < tolerance { break }
     previous = (x, y)
     s = exp(x - max(min(y / slope, 3), -3))
   }

@@ -18,10 +18,14 @@ extension FieldEncoder {
     while true {
       let coefficients = try analyse(transform, ranks: ranks)
       if let wanted = target.rmse {
-        step = try phases.measure("trial") {
-          try solveStep(wanted: wanted * correction, start: step, tolerance: 0.0005, limit: 6) { s in
-            try QuantiserError(coefficients, step: s, threads: threads, ranks: ranks).meanSquare.squareRoot()
-          }.step
+        // The sample has brought the step near; each pass over all coefficients moves it by the local slope.
+        try phases.measure("step") {
+          for _ in 0..<4 {
+            let e = try QuantiserError(coefficients, step: step, threads: threads, ranks: ranks).meanSquare.squareRoot()
+            let y = log(e / (wanted * correction))
+            step *= exp(-min(max(y / trial.slope, -2), 2))
+            if abs(y) < 0.02 { break }
+          }
         }
       }
       let encoded = try codeTransformed(start, transform, shapes, coefficients, step: step, sampled: sampled, ranks: ranks)

@@ -64,15 +64,16 @@ final class InterpolationTrial: MemberTrial {
     }
   }
 
-  private func run(_ step: Double) -> InterpolationCodec {
-    let codec = InterpolationCodec(settings: encoder.interpolationSettings(step: step, rule: rule, statistics: statistics))
-    encodeInterpolated(units, codec, workspaces)
-    return codec
-  }
+  /// Step and error of the symbols the units hold.
+  private var last: (step: Double, rmse: Double)?
 
   func rmse(_ step: Double, _ count: Int, _ ranks: borrowing Communicator) throws -> Double {
-    _ = run(step)
-    return try meanSquareError(units, count: count, threads: encoder.threads, ranks: ranks).squareRoot()
+    if let l = last, l.step == step { return l.rmse }
+    let codec = InterpolationCodec(settings: encoder.interpolationSettings(step: step, rule: rule, statistics: statistics))
+    encodeInterpolated(units, codec, workspaces)
+    let e = try meanSquareError(units, count: count, threads: encoder.threads, ranks: ranks).squareRoot()
+    last = (step, e)
+    return e
   }
 
   func cost(_ step: Double, _ count: Int, _ share: Double, _ ranks: borrowing Communicator) throws -> (bits: Double, rmse: Double) {

@@ -1,4 +1,4 @@
-public import Fields
+import Fields
 
 /// What a file or a user says about axes, as letters of t, c, z, y, x.
 enum AxisLetters {

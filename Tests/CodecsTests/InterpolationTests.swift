@@ -26,7 +26,7 @@ private func value(_ r: RawArray, _ i: Int) -> Double {
   r.elementSize == 4 ? Double(r.bound(to: Float.self)[i]) : r.bound(to: Double.self)[i]
 }
 private func smooth(_ z: Int, _ y: Int, _ x: Int, _ g: inout Random) -> Double {
-  let a = Double(z) * 0.21, b = Double(y) * 0.13, c = Double(x) * 0.17
+  let a = Double(z) * 0.21, b = Double(y) * 0.13, c = Double(x % 50) * 0.17
   return 3 * (a + b * b * 0.02).magnitude.squareRoot() - c * (c - 3) * 0.1 + 0.01 * g.unit() + (x > 20 ? 2 : 0)
 }
 
@@ -174,7 +174,7 @@ private let shapes = [
   @Test func maskedPathsAgree() {
     var g = Random(9)
     let s = Index3(19, 32, 35), x = tile(s, .float32) { smooth($0, $1, $2, &g) }
-    for step in [0.3, 1e-3, 1e-6] {
+    for step in [0.3, 1e-3, 2e-6] {
       var settings = InterpolationSettings(lower: -20, upper: 40, step: step, refinement: 1)!
       settings.prediction.weight = [[0, 3, 9], [5, 0, 1], [2, 2, 0], [14, 0, 31]]
       settings.prediction.cubic[1][1] = false
@@ -207,9 +207,9 @@ private let shapes = [
 
   /// A background of exact zeros costs nothing and comes back exactly.
   @Test func quiescentBackground() {
-    let x = tile(Index3(32, 32, 32), .float32) { z, y, x in z < 9 && y < 9 && x < 9 ? Double(z * y * x) * 0.37 + 1 : 0 }
-    let c = encode(InterpolationCodec(settings: InterpolationSettings(lower: -3, upper: 400, step: 0.77, refinement: 2)!), x, nil)
-    #expect((0..<32 * 32 * 32).filter { value(x, $0) == 0 && value(c.reconstruction, $0) == 0 }.count > 30000)
+    let x = tile(Index3(32, 32, 32), .float32) { z, y, x in (1..<8).contains(z) && (1..<8).contains(y) && x < 8 ? Double(z * y * (x + 1)) * 0.37 + 1 : 0 }
+    let c = encode(InterpolationCodec(settings: InterpolationSettings(lower: -3, upper: 200, step: 0.77, refinement: 2)!), x, nil)
+    #expect((0..<32 * 32 * 32).filter { value(x, $0) == 0 && value(c.reconstruction, $0) == 0 }.count > 28000)
   }
 
   @Test func latticeIsExact() {

@@ -17,7 +17,8 @@ import Testing
   func holds(name: String, ranks: Int) throws { try run(name, ranks) }
 
   /// The text is that of one rank on any number of ranks.
-  @Test(arguments: ["statistics", "redistribute-errors"])
+  @Test(arguments: ["statistics", "redistribute-errors", "container-round-trip", "container-damage", "container-refusals",
+                   "snapshot-round-trip", "snapshot-errors", "snapshot-parts"])
   func independentOfRanks(name: String) throws {
     let expected = try run(name, 1).stdout
     #expect(!expected.isEmpty)

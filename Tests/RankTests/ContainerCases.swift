@@ -3,12 +3,6 @@ import Foundation
 import MPI
 import SnapshotIO
 
-/// A test that all ranks run; the text must not depend on the number of ranks.
-struct RankTestFailure: Error, CustomStringConvertible {
-  let description: String
-  init(_ text: String) { description = text }
-}
-
 /// Containers: bytes independent of ranks, damage always found, nothing left after a failure.
 enum ContainerCases {
   /// One file name per job, the same on all ranks.
@@ -46,10 +40,6 @@ enum ContainerCases {
   static func remove(_ path: String, _ ranks: borrowing Communicator) throws {
     try ranks.barrier()
     if ranks.rank == 0 { try? FileManager.default.removeItem(atPath: path) }
-  }
-
-  static func expect(_ condition: Bool, _ text: @autoclosure () -> String) throws {
-    if !condition { throw RankTestFailure(text()) }
   }
 
   /// The exit code of what `work` throws; 0 when it does not throw.
@@ -155,6 +145,6 @@ enum ContainerCases {
 
 extension Communicator {
   borrowing func agree(expecting expected: Int32, _ found: Int32, _ what: String) throws {
-    try agree { try ContainerCases.expect(found == expected, "\(what): exit code \(found), not \(expected)") }
+    try agree { try expect(found == expected, "\(what): exit code \(found), not \(expected)") }
   }
 }

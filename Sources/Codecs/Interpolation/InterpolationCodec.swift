@@ -29,6 +29,58 @@ public struct InterpolationFeatures: Sendable {
   public var values: [Int32] = []
   public var count: Int { values.count }
   public init() {}
+
+  /// Adds the rows to the normal equations of one fitting round; `weights`: those solved in the round before.
+  ///
+  /// Squares are weighted by (S + 0.03)^-1.5: measured on four fields and three rates 0-3 % better than 1/(S + 0.03).
+  public func add(to e: inout NormalEquations, weights: [Double]?) {
+    let n = InterpolationModel.features, stride = e.packedStride
+    precondition(e.features == n && e.groups == InterpolationModel.groups)
+    var sums = [Double](repeating: 0, count: e.packed.count), f = [Double](repeating: 0, count: n)
+    for r in 0..<count {
+      let g = Int(groups[r])
+      var expected = 0.1
+      for k in 0..<n { f[k] = Double(features[r * n + k]) / 16 }
+      if let weights {
+        expected = 0
+        for k in 0..<n { expected += f[k] * weights[g * n + k] }
+      } else {
+        for k in 0..<n - 1 { expected += f[k] / Double(n - 1) }
+      }
+      let w = 1 / ((expected + 0.03) * (expected + 0.03).squareRoot())
+      let y = min(Double(values[r].magnitude), 8 * expected + 4)
+      var at = g * stride
+      sums[at] += 1
+      at += 1
+      for i in 0..<n {
+        let x = w * f[i]
+        for j in i..<n { sums[at] += x * f[j]; at += 1 }
+      }
+      for i in 0..<n { sums[at + i] += w * y * f[i] }
+    }
+    e.add(packed: sums)
+  }
+}
+
+extension NormalEquations {
+  /// Empty equations of the interpolation contexts.
+  public static func interpolation() -> NormalEquations {
+    NormalEquations(groups: InterpolationModel.groups, features: InterpolationModel.features)
+  }
+  /// Real weights for the next round, and a model; groups with few rows keep those of `fallback`.
+  public func interpolationWeights(fallback: InterpolationModel = .default, minimumRows: Int = 64)
+    -> (real: [Double], model: InterpolationModel)
+  {
+    let solved = solve(minimumRows: minimumRows)
+    var real: [Double] = [], codes: [[UInt8]] = []
+    for g in 0..<InterpolationModel.groups {
+      var w = solved[g] ?? fallback.weights[g].map { Double($0) / 128 }
+      w[w.count - 1] = max(w[w.count - 1], 2e-4)
+      real += w
+      codes.append(w.map { UInt8(max(0, min(255, ($0 * 128).rounded()))) })
+    }
+    return (real, InterpolationModel(weights: codes))
+  }
 }
 
 /// Multilevel interpolation of isolated tiles: closed loop in integers, mask-aware, lossless on lattices.
