@@ -119,7 +119,7 @@ import Testing
       let a = packed(type, k, d, s, product: product)
       var whole = DecimalLattice()
       whole.scan(a, mask: nil)
-      try #require(whole.needsConfirmation)
+      try #require(whole.needsConfirmation && whole.quantum == nil)
       whole.confirm(a, mask: nil)
       let q = try #require(whole.quantum)
       #expect(q.divisor == Int(d) && q.multiple == 1 && !q.isPlain)
@@ -155,6 +155,12 @@ import Testing
     var d = DecimalLattice()
     d.scan(a, mask: nil)
     #expect(!d.isAlive && d.quantum == nil)
+    // Values of different plain lattices are not told apart before confirmation.
+    let mixed = lattice(.float32, 100) { $0 == 50 ? 0.001 : Double($0) * 10_000 }
+    var m = DecimalLattice()
+    m.scan(mixed, mask: nil)
+    m.confirm(mixed, mask: nil)
+    #expect(!m.isAlive && m.quantum == nil)
     // Plain data stay plain.
     let b = packed(.float32, k.map { $0 % 30_000 }, 1000, 0, product: false)
     var e = DecimalLattice()

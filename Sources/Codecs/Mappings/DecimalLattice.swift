@@ -43,7 +43,7 @@ public struct DecimalLattice: Hashable, Sendable {
     }
   }
 
-  private var shifted = ald_shifted()
+  private var shifted = ald_shifted(), confirmed = false
   private let tolerance: Double
   private static let divisors = Int(ALD_SHIFTED_DIVISORS)
 
@@ -61,8 +61,8 @@ public struct DecimalLattice: Hashable, Sendable {
   /// No value seen so far excludes all lattices.
   public var isAlive: Bool { hasPlain || hasShifted }
   /// Only shifted lattices are left. In `scan`, values that lie on some plain lattice by themselves do not count against
-  /// those; `confirm` on all values, and another merge, make sure.
-  public var needsConfirmation: Bool { !hasPlain && hasShifted }
+  /// those; `confirm` of all values by their ranks, and another merge, make sure. Until then `quantum` is `nil`.
+  public var needsConfirmation: Bool { !hasPlain && hasShifted && !confirmed }
 
   /// Takes in the cells with mask != 0. Returns soon after the first value after which no lattice is left.
   public mutating func scan(_ array: RawArray, mask: UnsafePointer<UInt8>?) {
@@ -77,6 +77,7 @@ public struct DecimalLattice: Hashable, Sendable {
 
   /// Tests the shifted lattices left on every cell with mask != 0.
   public mutating func confirm(_ array: RawArray, mask: UnsafePointer<UInt8>?) {
+    confirmed = true
     ald_shifted_scan(array.pointer, Int32(array.elementSize), mask, array.count, nil, 0, &shifted)
   }
 
@@ -88,6 +89,7 @@ public struct DecimalLattice: Hashable, Sendable {
       families[i] = Family(a)
     }
     withUnsafePointer(to: other.shifted) { ald_shifted_merge(&shifted, $0) }
+    confirmed = confirmed || other.confirmed   // ranks without values have nothing to confirm
   }
 
   /// The state as integers, always the same number of them, for a gather.
@@ -95,13 +97,13 @@ public struct DecimalLattice: Hashable, Sendable {
     let masks = withUnsafeBytes(of: shifted.alive) { Array($0.bindMemory(to: UInt32.self)) }
     return families.flatMap { [$0.level, $0.low, $0.high, $0.gcd] }
       + (0..<Self.divisors).map { Int64(masks[$0]) | Int64(masks[Self.divisors + $0]) << 32 }
-      + [Int64(bitPattern: shifted.low.bitPattern), Int64(bitPattern: shifted.high.bitPattern), shifted.size]
+      + [Int64(bitPattern: shifted.low.bitPattern), Int64(bitPattern: shifted.high.bitPattern), shifted.size, confirmed ? 1 : 0]
   }
   /// - Precondition: `words` of another state with this tolerance.
   public init(words: [Int64], tolerance: Double = 0) {
     self.init(tolerance: tolerance)
     let f = 4 * families.count, d = Self.divisors
-    precondition(words.count == f + d + 3)
+    precondition(words.count == f + d + 4)
     for i in families.indices {
       families[i].level = words[4 * i]; families[i].low = words[4 * i + 1]
       families[i].high = words[4 * i + 2]; families[i].gcd = words[4 * i + 3]
@@ -111,6 +113,7 @@ public struct DecimalLattice: Hashable, Sendable {
     shifted.low = Double(bitPattern: UInt64(bitPattern: words[f + d]))
     shifted.high = Double(bitPattern: UInt64(bitPattern: words[f + d + 1]))
     shifted.size = words[f + d + 2]
+    confirmed = words[f + d + 3] != 0
   }
 
   /// The plain lattice with the fewest levels, then with the smaller divisor; else the shifted one with the smallest
@@ -123,7 +126,7 @@ public struct DecimalLattice: Hashable, Sendable {
       let q = Quantum(divisor: d, multiple: max(1, Int(f.gcd)), lower: Int(f.low), upper: Int(f.high))
       if best == nil || (q.levels, q.divisor) < (best!.levels, best!.divisor) { best = q }
     }
-    return best ?? (needsConfirmation ? shiftedQuantum : nil)
+    return best ?? (!hasPlain && confirmed ? shiftedQuantum : nil)
   }
 
   private var shiftedQuantum: Quantum? {
