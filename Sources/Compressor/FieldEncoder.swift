@@ -180,21 +180,25 @@ final class FieldEncoder {
   /// - Collective: all ranks.
   private func findLattice(ranks: borrowing Communicator) throws -> DecimalLattice.Quantum? {
     var lattice = DecimalLattice()
-    for c in 0..<source.components {
-      for a in source.arrays[c] where a.count > 0 && lattice.isAlive {
-        if let special {
-          let categories = RawArray(box: a.box, elementSize: 1)
-          _ = special.classify(a, into: categories.bound(to: UInt8.self))
-          let m = categories.bound(to: UInt8.self)
-          for i in 0..<a.count { m[i] = m[i] == 0 ? 1 : 0 }
-          lattice.scan(a, mask: m)
-        } else { lattice.scan(a, mask: nil) }
+    func pass(_ take: (inout DecimalLattice, RawArray, UnsafePointer<UInt8>?) -> Void) throws {
+      for c in 0..<source.components {
+        for a in source.arrays[c] where a.count > 0 && lattice.isAlive {
+          if let special {
+            let categories = RawArray(box: a.box, elementSize: 1)
+            _ = special.classify(a, into: categories.bound(to: UInt8.self))
+            let m = categories.bound(to: UInt8.self)
+            for i in 0..<a.count { m[i] = m[i] == 0 ? 1 : 0 }
+            take(&lattice, a, m)
+          } else { take(&lattice, a, nil) }
+        }
+      }
+      let bytes = lattice.words.flatMap { w in withUnsafeBytes(of: w) { Array($0) } }
+      for (r, b) in try ranks.allGather(bytes).enumerated() where r != ranks.rank {
+        lattice.merge(DecimalLattice(words: b.withUnsafeBytes { Array($0.bindMemory(to: Int64.self)) }))
       }
     }
-    let bytes = lattice.words.flatMap { w in withUnsafeBytes(of: w) { Array($0) } }
-    for (r, b) in try ranks.allGather(bytes).enumerated() where r != ranks.rank {
-      lattice.merge(DecimalLattice(words: b.withUnsafeBytes { Array($0.bindMemory(to: Int64.self)) }))
-    }
+    try pass { $0.scan($1, mask: $2) }
+    if lattice.needsConfirmation { try pass { $0.confirm($1, mask: $2) } }
     return lattice.quantum
   }
 
