@@ -19,9 +19,12 @@ public struct NormalEquations: Sendable, Equatable {
   }
 
   /// Adds the sums of another accumulator of the same shape.
-  public mutating func add(packed other: some Collection<Double>) {
+  public mutating func add(packed other: [Double]) { other.withUnsafeBufferPointer { add(packed: $0) } }
+  public mutating func add(packed other: UnsafeBufferPointer<Double>) {
     precondition(other.count == packed.count)
-    for (k, v) in other.enumerated() { packed[k] += v }
+    packed.withUnsafeMutableBufferPointer { p in
+      for k in 0..<other.count { p[k] += other[k] }
+    }
   }
 
   /// - Parameters:
@@ -32,33 +35,40 @@ public struct NormalEquations: Sendable, Equatable {
                            scales: UnsafePointer<Double>?, count: Int, weights: [Double]?) {
     let n = features, stride = packedStride
     precondition(weights == nil || weights!.count == groups * n)
-    var f = [Double](repeating: 0, count: n)
-    packed.withUnsafeMutableBufferPointer { sums in
-      for r in 0..<count {
-        let g = Int(rowGroups[r])
-        precondition(g < groups)
-        var expected = 0.0, total = 0.0
-        for k in 0..<n {
-          f[k] = Double(rows[r * n + k]) * unit
-          total += f[k]
+    // Plain memory: this is the inner loop of every fit.
+    let f = UnsafeMutablePointer<Double>.allocate(capacity: n)
+    defer { f.deallocate() }
+    let previous = weights ?? []
+    packed.withUnsafeMutableBufferPointer { packed in
+      previous.withUnsafeBufferPointer { previous in
+        let sums = packed.baseAddress!
+        for r in 0..<count {
+          let g = Int(rowGroups[r])
+          precondition(g < groups)
+          let row = rows + r * n
+          var expected = 0.0, total = 0.0
+          for k in 0..<n {
+            f[k] = Double(row[k]) * unit
+            total += f[k]
+          }
+          if let w = previous.baseAddress, previous.count > 0 {
+            for k in 0..<n { expected += f[k] * w[g * n + k] }
+          } else {
+            expected = 0.1 + (total - f[n - 1]) / Double(n - 1)
+          }
+          let b = scales?[r] ?? 1
+          let s = max(b * expected, 1e-4), w = b * b / (s + 0.03)
+          let y = min(Double(values[r].magnitude), 8 * s + 4) / b
+          var at = sums + g * stride
+          at[0] += 1
+          at += 1
+          for i in 0..<n {
+            let x = w * f[i], m = n - i, rest = f + i
+            if x != 0 { for j in 0..<m { at[j] += x * rest[j] } }
+            at += m
+          }
+          for i in 0..<n { at[i] += w * y * f[i] }
         }
-        if let weights {
-          for k in 0..<n { expected += f[k] * weights[g * n + k] }
-        } else {
-          expected = 0.1 + (total - f[n - 1]) / Double(n - 1)
-        }
-        let b = scales?[r] ?? 1
-        let s = max(b * expected, 1e-4), w = b * b / (s + 0.03)
-        let y = min(Double(values[r].magnitude), 8 * s + 4) / b
-        var at = g * stride
-        sums[at] += 1
-        at += 1
-        for i in 0..<n {
-          let x = w * f[i]
-          if x == 0 { at += n - i; continue }
-          for j in i..<n { sums[at] += x * f[j]; at += 1 }
-        }
-        for i in 0..<n { sums[at + i] += w * y * f[i] }
       }
     }
   }

@@ -110,7 +110,7 @@ func summed(_ parts: [[Double]], empty: NormalEquations, ranks: borrowing Commun
   for list in try ranks.allGather(bytes) {
     list.withUnsafeBytes { raw in
       let values = raw.bindMemory(to: Double.self)
-      for start in stride(from: 0, to: values.count, by: n) { total.add(packed: values[start..<start + n]) }
+      for start in stride(from: 0, to: values.count, by: n) { total.add(packed: UnsafeBufferPointer(rebasing: values[start..<start + n])) }
     }
   }
   return total

@@ -23,7 +23,7 @@ public final class RawArray: @unchecked Sendable {
       if zeroed { pointer.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
     }
   }
-  private static let mapped = 1 << 21
+  private static let mapped = 1 << 25
   public convenience init(box: Box, type: ScalarType, zeroed: Bool = false) {
     self.init(box: box, elementSize: type.size, zeroed: zeroed)
   }
