@@ -31,7 +31,7 @@ final class BankTrial {
   let share: Double
 
   private unowned let encoder: FieldEncoder
-  private let wide: [RawArray]   // working values with trial halo, one per unit; empty for masked fields
+  private var wide: [RawArray]   // working values with trial halo, one per unit; empty for masked fields
 
   static let halo = 8
 
@@ -67,6 +67,7 @@ final class BankTrial {
     count = try ranks.allReduce(valid, .sum)
     share = encoder.survey.valid > 0 ? min(1, Double(count) / Double(encoder.survey.valid)) : 1
     try choose(transforms: transforms, ranks: ranks)
+    self.wide = []
   }
 
   private func choose(transforms: Bool, ranks: borrowing Communicator) throws {

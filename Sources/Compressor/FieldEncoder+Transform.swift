@@ -139,7 +139,12 @@ extension FieldEncoder {
         }
       }
     }
-    return try conclude(coding, streams: streams.array.map(\.bytes), statistics: statistics, ranks: ranks)
+    // One copy at a time: what is packed is let go.
+    let packed = (0..<streams.count).map { i in
+      defer { streams[i] = TileStream() }
+      return streams[i].bytes
+    }
+    return try conclude(coding, streams: packed, statistics: statistics, ranks: ranks)
   }
 
   private func finishUnits(

@@ -1,0 +1,40 @@
+import Glibc
+import Synchronization
+
+/// Memory of large arrays, mapped apart from the heap so that it goes back to the system, and kept for a while after its
+/// release, because arrays of one size follow each other and fresh pages cost more than what is computed on them.
+enum MappedMemory {
+  /// Arrays of at least this many bytes live here.
+  static let threshold = 1 << 21
+  /// At most this many released bytes are kept, in at most `kept` pieces.
+  static let retained = 40 << 20, kept = 8
+
+  private struct Block: @unchecked Sendable { var pointer: UnsafeMutableRawPointer, bytes: Int }
+  /// Released blocks, the latest last.
+  private static let free = Mutex<[Block]>([])
+
+  /// - Returns: At least `bytes` bytes of anything, and how many there really are.
+  static func allocate(_ bytes: Int) -> (pointer: UnsafeMutableRawPointer, bytes: Int) {
+    let reused = free.withLock { list -> Block? in
+      var best: Int?
+      for i in list.indices where list[i].bytes >= bytes && list[i].bytes <= bytes + bytes / 2 {
+        if best.map({ list[i].bytes < list[$0].bytes }) ?? true { best = i }
+      }
+      return best.map { list.remove(at: $0) }
+    }
+    if let reused { return (reused.pointer, reused.bytes) }
+    let p = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | Int32(MAP_ANONYMOUS), -1, 0)
+    precondition(p != MAP_FAILED, "out of memory: \(bytes) bytes")
+    return (p!, bytes)
+  }
+
+  static func release(_ pointer: UnsafeMutableRawPointer, _ bytes: Int) {
+    let gone = free.withLock { list -> [Block] in
+      var gone: [Block] = []
+      list.append(Block(pointer: pointer, bytes: bytes))
+      while list.count > kept || list.reduce(0, { $0 + $1.bytes }) > retained { gone.append(list.removeFirst()) }
+      return gone
+    }
+    for b in gone { munmap(b.pointer, b.bytes) }
+  }
+}
