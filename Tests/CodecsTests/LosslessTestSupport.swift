@@ -29,7 +29,6 @@ extension RawArray {
   func setBits(_ i: Int, _ b: UInt64) {
     if elementSize == 4 { bound(to: UInt32.self)[i] = UInt32(truncatingIfNeeded: b) } else { bound(to: UInt64.self)[i] = b }
   }
-  func value(_ i: Int) -> Double { elementSize == 4 ? Double(bound(to: Float.self)[i]) : bound(to: Double.self)[i] }
 }
 
 let losslessShapes: [Index3] = [
