@@ -27,7 +27,7 @@ public struct EncodedField: Sendable {
 /// Encodes one field at one step: survey, trial of the bank, fit, coding, check.
 ///
 /// Every decision is made from order-free sums over fixed tiles, so the bytes are the same for any ranks and threads.
-final class FieldEncoder {
+package final class FieldEncoder {
   let layout: TileLayout
   var source: FieldSource
   let survey: FieldSurvey
@@ -47,7 +47,7 @@ final class FieldEncoder {
   static let trialValues = 1 << 18
 
   /// - Collective: all ranks.
-  init(
+  package init(
     _ source: FieldSource, bound: ErrorBound, forced: FieldCoding.Member? = nil, threads: Int, check: Bool, phases: PhaseClock,
     ranks: borrowing Communicator
   ) throws {
@@ -69,7 +69,7 @@ final class FieldEncoder {
   var held: Bool { layout.grid.count * layout.components <= FieldEncoder.heldValues }
 
   /// - Collective: all ranks.
-  func encode(ranks: borrowing Communicator) throws -> EncodedField {
+  package func encode(ranks: borrowing Communicator) throws -> EncodedField {
     var coding = FieldCoding(member: .lossless, workType: workType)
     coding.specials = survey.specials
     coding.request = target.bound

@@ -19,6 +19,8 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
     "snapshot-errors": ContainerSnapshotCases.errors,
     "snapshot-parts": ContainerSnapshotCases.parts,
     "finish": { _ in "" },
+    "promise-bad-boxes": promiseBadBoxes,
+    "promise-cuttings": promiseCuttings,
     "redistribute": redistribute,
     "redistribute-wide": redistributeWide,
     "redistribute-errors": redistributeErrors,
