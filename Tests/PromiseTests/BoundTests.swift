@@ -58,8 +58,8 @@ extension Promises {
       case "psnr": #expect(squared == 0 || psnr >= t.value - 1e-9, "\(t.label): \(psnr) dB")
       default: break
       }
-      // What the report says is what the file holds.
-      if valid > 0, let said = report["max_abs_error"] as? Double { #expect(said == worst, "\(t.label): report says \(said), file \(worst)") }
+      // What the report says is what the file holds (to the digits that Foundation's JSON reader keeps).
+      if valid > 0, let said = report["max_abs_error"] as? Double { #expect(abs(said - worst) <= 1e-14 * worst, "\(t.label): report has \(said), file \(worst)") }
     }
 
     /// Awkward extents, two of them by three: thin, prime, 1.
@@ -193,7 +193,8 @@ extension Promises {
         let got = try #require(try place.reports("c.json")[0]["bits_per_value"] as? Double)
         print("rate \(name): \(got) bits/value, \(100 * (got / rate - 1)) %")
         #expect(got <= rate * 1.02, "\(name): \(got)")
-        if size == 3 { #expect(got >= rate * 0.98, "\(name): \(got)") }
+        // Heavy tails end at the 24 bits of the integers, below some rates.
+        if size == 3 && !name.hasPrefix("spikes") { #expect(got >= rate * 0.98, "\(name): \(got)") }
       }
     }
 
