@@ -1,3 +1,4 @@
+#pragma STDC FP_CONTRACT OFF
 #include <stdlib.h>
 #include <string.h>
 #include "CKernels.h"

@@ -1,4 +1,5 @@
 // Written by base_tables.py; do not edit.
+#pragma STDC FP_CONTRACT OFF
 #include "ald_entropy.h"
 
 const uint8_t ald_base_tables[ALD_CLASSES][ALD_SYMBOLS] = {

@@ -47,7 +47,7 @@ def main():
     table[:, 127] = 2.0 ** -16
     table /= table.sum(1, keepdims=True)
     code = np.clip(np.rint(-8 * np.log2(table)), 0, 255).astype(int)
-    print("// Written by base_tables.py; do not edit.\n#include \"ald_entropy.h\"\n")
+    print("// Written by base_tables.py; do not edit.\n#pragma STDC FP_CONTRACT OFF\n#include \"ald_entropy.h\"\n")
     print("const uint8_t ald_base_tables[ALD_CLASSES][ALD_SYMBOLS] = {")
     for row in code:
         print("  {" + ",".join(map(str, row)) + "},")

@@ -11,7 +11,7 @@ int ald_tables_finish(ald_tables *t) {
   for (int c = 0; c < ALD_CLASSES; c++) {
     uint32_t sum = 0;
     for (int s = 0; s < ALD_SYMBOLS; s++) {
-      if (sum > 1u << ALD_PROB_BITS) return -1;
+      if (sum > 1u << ALD_PROB_BITS || (s > ALD_LARGEST && s < ALD_ESCAPE && t->freq[c][s])) return -1;
       t->cum[c][s] = (uint16_t)sum;
       sum += t->freq[c][s];
     }
@@ -27,18 +27,41 @@ static size_t put_varint(uint8_t *out, uint64_t v) {
   return n;
 }
 
-// Codes symbols backwards into the end of buffer; returns the number of words.
-static size_t encode_words(const ald_tables *t, const uint8_t *cls, const uint8_t *sym, size_t n, uint32_t mask,
+// One symbol onto a state; the word that may leave it is stored always and kept by moving the pointer.
+static inline uint32_t push(uint32_t x, uint32_t f, uint32_t c, uint16_t **p) {
+  uint32_t full = (x >> 17) >= f;
+  (*p)[-1] = (uint16_t)x;
+  *p -= full;
+  x >>= 16 * full;
+  uint32_t q = x / f;
+  return (q << ALD_PROB_BITS) + (x - q * f) + c;
+}
+
+// Codes symbols backwards into the end of a buffer (one word below it is scratch); returns the number of words.
+static size_t encode_words(const ald_tables *t, const uint8_t *cls, const uint8_t *sym, size_t n, int lanes,
                            uint32_t state[4], uint16_t *end) {
   uint16_t *p = end;
-  for (int l = 0; l < 4; l++) state[l] = LOWER;
-  for (size_t i = n; i-- > 0;) {
-    uint32_t x = state[i & mask];
-    uint32_t f = t->freq[cls[i]][sym[i]];
-    if ((x >> 17) >= f) { *--p = (uint16_t)x; x >>= 16; }
-    uint32_t q = x / f;
-    state[i & mask] = (q << ALD_PROB_BITS) + (x - q * f) + t->cum[cls[i]][sym[i]];
+  uint32_t s0 = LOWER, s1 = LOWER, s2 = LOWER, s3 = LOWER;
+  size_t i = n;
+#define PUSH(state, k) state = push(state, t->freq[cls[k]][sym[k]], t->cum[cls[k]][sym[k]], &p)
+  if (lanes == 1) {
+    while (i-- > 0) PUSH(s0, i);
+  } else {
+    switch (i & 3) {
+      case 3: i--; PUSH(s2, i); /* fall through */
+      case 2: i--; PUSH(s1, i); /* fall through */
+      case 1: i--; PUSH(s0, i);
+    }
+    while (i > 0) {
+      i -= 4;
+      PUSH(s3, i + 3);
+      PUSH(s2, i + 2);
+      PUSH(s1, i + 1);
+      PUSH(s0, i);
+    }
   }
+#undef PUSH
+  state[0] = s0; state[1] = s1; state[2] = s2; state[3] = s3;
   return (size_t)(end - p);
 }
 
@@ -53,27 +76,36 @@ size_t ald_encode(const ald_tables *t, const uint8_t *cls, const int32_t *val, s
   for (size_t i = 0; i < n; i++) {
     int32_t v = val[i];
     uint32_t m = v < 0 ? 0u - (uint32_t)v : (uint32_t)v;
-    if (m >> 30) return 0;
-    int raw;
-    int s = ald_bucket(m, &raw);
-    uint64_t extra = m;
-    if (t->freq[cls[i]][s] == 0) { s = ALD_ESCAPE; raw = 31; }
-    sym[i] = (uint8_t)s;
-    if (m == 0 && s == 0) continue;
-    extra &= (1ull << raw) - 1;
-    extra |= (uint64_t)(v < 0) << raw;
-    raw++;
-    buffer |= extra << count;
-    count += raw;
-    while (count >= 8) { *b++ = (uint8_t)buffer; buffer >>= 8; count -= 8; }
+    if (__builtin_expect(m < 16 && t->freq[cls[i]][m & 15] != 0, 1)) {
+      sym[i] = (uint8_t)m;
+      buffer |= (uint64_t)(v < 0) << count;
+      count += m != 0;
+    } else {
+      if (m >> 30) return 0;
+      int raw;
+      int s = ald_bucket(m, &raw);
+      if (t->freq[cls[i]][s] == 0) { s = ALD_ESCAPE; raw = 31; }
+      sym[i] = (uint8_t)s;
+      if (s == 0) continue;
+      uint64_t extra = (m & ((1ull << raw) - 1)) | (uint64_t)(v < 0) << raw;
+      buffer |= extra << count;
+      count += raw + 1;
+    }
+    if (count >= 32) {
+      for (int k = 0; k < 4; k++) b[k] = (uint8_t)(buffer >> (8 * k));
+      b += 4;
+      buffer >>= 32;
+      count -= 32;
+    }
   }
+  while (count >= 8) { *b++ = (uint8_t)buffer; buffer >>= 8; count -= 8; }
   if (count > 0) *b++ = (uint8_t)buffer;
   size_t bit_bytes = (size_t)(b - bits);
-  uint16_t *end = (uint16_t *)(void *)(scratch + ((n + 1) & ~(size_t)1)) + n;
+  uint16_t *end = (uint16_t *)(void *)(scratch + ((n + 1) & ~(size_t)1)) + n + 1;
   uint32_t state[4];
   int lanes = 4;
-  size_t words = encode_words(t, cls, sym, n, 3, state, end);
-  if (words < FEW_WORDS) { lanes = 1; words = encode_words(t, cls, sym, n, 0, state, end); }
+  size_t words = encode_words(t, cls, sym, n, 4, state, end);
+  if (words < FEW_WORDS) { lanes = 1; words = encode_words(t, cls, sym, n, 1, state, end); }
   size_t o = put_varint(out, (uint64_t)words << 1 | (lanes == 4));
   for (int l = 0; l < lanes; l++)
     for (int k = 0; k < 4; k++) out[o++] = (uint8_t)(state[l] >> (8 * k));
@@ -111,6 +143,31 @@ int ald_decoder_close(ald_decoder *d) {
   for (int l = 0; l < 4; l++)
     if (d->state[l] != LOWER) return -1;
   return 0;
+}
+
+int32_t ald_decode_rare(ald_decoder *d, int cls) {
+  uint32_t x = d->state[d->lane];
+  uint32_t slot = x & ((1u << ALD_PROB_BITS) - 1);
+  const uint16_t *cum = d->tables->cum[cls];
+  int s = 0;
+  for (int b = 0; s == b && b < ALD_SYMBOLS; b += 16)
+    for (int k = 0; k < 16; k++) s += cum[b + k] <= slot;
+  s -= 1;
+  x = d->tables->freq[cls][s] * (x >> ALD_PROB_BITS) + slot - cum[s];
+  if (x < LOWER) {
+    if (d->words_end - d->words < 2) { d->failed = 1; x |= LOWER; }
+    else { x = x << 16 | (uint32_t)d->words[0] | (uint32_t)d->words[1] << 8; d->words += 2; }
+  }
+  d->state[d->lane] = x;
+  d->lane = (d->lane + 1) & d->lane_mask;
+  if (s == 0) return 0;
+  uint32_t m = (uint32_t)s;
+  if (s == ALD_ESCAPE) m = ald_raw(d, 31);
+  else if (s >= 16) {
+    int e = (s - 16) / 4 + 4;
+    m = (4u + (uint32_t)((s - 16) & 3)) << (e - 2) | ald_raw(d, e - 2);
+  }
+  return ald_raw(d, 1) ? -(int32_t)m : (int32_t)m;
 }
 
 double ald_cost(const ald_tables *t, const uint8_t *cls, const int32_t *val, size_t n) {

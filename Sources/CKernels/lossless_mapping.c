@@ -146,3 +146,92 @@ void ald_lattice_values(const int32_t *k, const uint8_t *mask, size_t n, int64_t
     if (size == 4) ((float *)x)[i] = (float)v; else ((double *)x)[i] = v;
   }
 }
+
+// ---- shifted lattices ----
+
+const double ald_shifted_divisor[ALD_SHIFTED_DIVISORS] = {1, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000};
+const double ald_shifted_shift[ALD_SHIFTED_SHIFTS] = {0, 1, -1, 2, -2, 5, -5, 10, -10, 20, -20, 25, -25, 30, -30, 40, -40,
+  50, -50, 100, -100, 200, -200, 273.15, -273.15, 300, -300, 500, -500, 1000, -1000};
+enum { SHIFTED_BLOCK = 1024 };
+
+// Rounding of both operations then moves a value by less than half a step, also in float.
+static inline double shifted_limit(double d, double s) { return LATTICE_RANGE - d * (s < 0 ? -s : s); }
+static int shifted_nested(int coarse, int fine) {
+  return (int)ald_shifted_divisor[fine] % (int)ald_shifted_divisor[coarse] == 0;
+}
+static int on_plain(double v, int size) {
+  int64_t k;
+  for (int base = 2; base <= 10; base += 8) {
+    double d = 1;
+    for (int l = 0; l <= (base == 2 ? 10 : 6); l++, d *= base) if (on_lattice(v, size, d, 0, &k)) return 1;
+  }
+  return 0;
+}
+static inline double shifted_rounded(double s, int size) { return size == 4 ? (double)(float)s : s; }
+int64_t ald_shifted_index(double v, int size, double divisor, double shift) {
+  double t = (v - shifted_rounded(shift, size)) * divisor;
+  return t >= -9e15 && t <= 9e15 ? nearest(t) : INT64_MAX;
+}
+int ald_shifted_alive(const ald_shifted *s) {
+  uint32_t any = 0;
+  for (int j = 0; j < ALD_SHIFTED_DIVISORS; j++) any |= s->alive[0][j] | s->alive[1][j];
+  return any != 0;
+}
+static const double infinite = __builtin_inf();
+void ald_shifted_open(ald_shifted *s) {
+  for (int j = 0; j < ALD_SHIFTED_DIVISORS; j++) {
+    uint32_t m = 0;
+    for (int b = 0; b < ALD_SHIFTED_SHIFTS; b++) if (shifted_limit(ald_shifted_divisor[j], ald_shifted_shift[b]) > 0) m |= 1u << b;
+    s->alive[0][j] = m & ~1u;     // no shift: plain
+    s->alive[1][j] = j ? m : 0;   // d = 1: as form 0
+  }
+  s->low = infinite; s->high = -infinite; s->size = 0;
+}
+// Drops what the range excludes; it only grows, so this may be done at any time.
+static void shifted_settle(ald_shifted *s) {
+  if (s->size && s->low <= s->high) for (int j = 0; j < ALD_SHIFTED_DIVISORS; j++) {
+    for (uint32_t m = s->alive[0][j] | s->alive[1][j]; m; m &= m - 1) {
+      const int b = __builtin_ctz(m);
+      const double d = ald_shifted_divisor[j], h = ald_shifted_shift[b], limit = shifted_limit(d, h);
+      const double low = (double)ald_shifted_index(s->low, (int)s->size, d, h), high = (double)ald_shifted_index(s->high, (int)s->size, d, h);
+      if (!(low >= -limit && low <= limit && high >= -limit && high <= limit))
+        for (int f = 0; f < 2; f++) s->alive[f][j] &= ~(1u << b);
+    }
+  }
+  if (!ald_shifted_alive(s)) { s->low = infinite; s->high = -infinite; s->size = 0; }
+}
+
+#define T float
+#define BITS uint32_t
+#define NAME(x) x##_float
+#include "lossless_shifted.inc"
+#undef T
+#undef BITS
+#undef NAME
+#define T double
+#define BITS uint64_t
+#define NAME(x) x##_double
+#include "lossless_shifted.inc"
+
+void ald_shifted_scan(const void *x, int size, const uint8_t *mask, size_t n, ald_lattice *families, int count, ald_shifted *s) {
+  if (size == 4) shifted_scan_float(x, mask, n, families, count, s); else shifted_scan_double(x, mask, n, families, count, s);
+}
+void ald_shifted_merge(ald_shifted *a, const ald_shifted *b) {
+  for (int f = 0; f < 2; f++) for (int j = 0; j < ALD_SHIFTED_DIVISORS; j++) a->alive[f][j] &= b->alive[f][j];
+  if (b->low < a->low) a->low = b->low;
+  if (b->high > a->high) a->high = b->high;
+  if (b->size > a->size) a->size = b->size;
+  shifted_settle(a);
+}
+void ald_shifted_indices(const void *x, int size, const uint8_t *mask, size_t n, double divisor, double shift, int32_t *k) {
+  for (size_t i = 0; i < n; i++) if (!mask || mask[i]) {
+    int64_t j = ald_shifted_index(size == 4 ? (double)((const float *)x)[i] : ((const double *)x)[i], size, divisor, shift);
+    k[i] = j >= INT32_MIN && j <= INT32_MAX ? (int32_t)j : 0;
+  }
+}
+void ald_shifted_values(const int32_t *k, const uint8_t *mask, size_t n, double divisor, double shift, int product, void *x, int size) {
+  for (size_t i = 0; i < n; i++) if (!mask || mask[i]) {
+    if (size == 4) ((float *)x)[i] = shifted_value_float((double)k[i], (float)divisor, 1 / (float)divisor, (float)shift, product);
+    else ((double *)x)[i] = shifted_value_double((double)k[i], divisor, 1 / divisor, shift, product);
+  }
+}

@@ -1,3 +1,4 @@
+#pragma STDC FP_CONTRACT OFF
 #include "ald_simd.h"
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -69,3 +69,27 @@ SURVEY(ald_survey_f64, double, 1.7976931348623157e+308)
 
 SQUARED_ERROR(ald_squared_error_f32, float)
 SQUARED_ERROR(ald_squared_error_f64, double)
+
+#define MOMENTS(NAME, T)                                                                        \
+  ALD_CLONES void NAME(const T *x, size_t n, double middle, double *sum, double *squares) {     \
+    enum { L = 8 };                                                                             \
+    double s[L] = {0}, q[L] = {0};                                                              \
+    size_t i = 0;                                                                               \
+    for (; i + L <= n; i += L)                                                                  \
+      for (size_t j = 0; j < L; j++) {                                                          \
+        double v = (double)x[i + j] - middle;                                                   \
+        s[j] += v;                                                                              \
+        q[j] += v * v;                                                                          \
+      }                                                                                         \
+    for (; i < n; i++) {                                                                        \
+      double v = (double)x[i] - middle;                                                         \
+      s[0] += v;                                                                                \
+      q[0] += v * v;                                                                            \
+    }                                                                                           \
+    for (int j = 1; j < L; j++) { s[0] += s[j]; q[0] += q[j]; }                                 \
+    *sum = s[0];                                                                                \
+    *squares = q[0];                                                                            \
+  }
+
+MOMENTS(ald_moments_f32, float)
+MOMENTS(ald_moments_f64, double)

@@ -44,8 +44,9 @@ final class BandShapes: @unchecked Sendable {
 
   /// A model for these tiles: scales from all of them, weights from rows of all of them where asked.
   ///
+  /// - Parameter share: part of the field these tiles are.
   /// - Collective: all ranks.
-  func model(fitting tiles: [RawArray], weights: Bool, threads: Int = 1, ranks: borrowing Communicator) throws -> BandModel {
+  func model(fitting tiles: [RawArray], weights: Bool, share: Double = 1, threads: Int = 1, ranks: borrowing Communicator) throws -> BandModel {
     var model = BandModel(transform)
     if member != .wavelet97 {
       var sums = BandScaleSums()
@@ -80,11 +81,23 @@ final class BandShapes: @unchecked Sendable {
       model.setWeights(try summed(parts.array.map { $0!.packed }, empty: .bands(), ranks: ranks))
       current = model.realWeights
     }
-    return model
+    // The fit minimises a proxy: take it only where these tiles code in fewer bits, weights included.
+    func bits(_ m: BandModel) throws -> Double {
+      let parts = Slots<[UInt32]>(tiles.count, [])
+      parallelFor(tiles.count, threads: threads) { i in
+        var h = [UInt32](repeating: 0, count: histogramSize)
+        symbols(tiles[i], m).0.add(to: &h)
+        parts[i] = h
+      }
+      var histogram = [UInt32](repeating: 0, count: histogramSize)
+      for i in tiles.indices { let p = parts[i]; for j in histogram.indices { histogram[j] &+= p[j] } }
+      return estimatedBits(try reducedHistogram(histogram, ranks: ranks), share: share) + share * 8 * Double(m.serialised.count)
+    }
+    return try bits(model) < bits(fixed) ? model : fixed
   }
 
   /// Rows of the weight fit, over all ranks.
-  static let fitRows = 80_000
+  static let fitRows = 50_000
 }
 
 /// Adds the equations of all tiles in tile order, whatever rank holds them.

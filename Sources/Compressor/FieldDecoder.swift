@@ -83,13 +83,7 @@ final class FieldDecoder: @unchecked Sendable {
     out.outliers = stream.outliers
     switch coding.member {
     case .constant:
-      if type == .float32 {
-        let v = UInt32(truncatingIfNeeded: coding.constants[component]), p = out.values.bound(to: UInt32.self)
-        for i in 0..<out.values.count { p[i] = v }
-      } else {
-        let v = coding.constants[component], p = out.values.bound(to: UInt64.self)
-        for i in 0..<out.values.count { p[i] = v }
-      }
+      out.values = FieldDecoder.constant(coding.constants[component], box, type)
     case .lossless:
       try stream.payload.withUnsafeBytes { try LosslessCodec.decode($0, into: out.values, mask: out.maskPointer) }
     case .interpolation:
@@ -101,6 +95,19 @@ final class FieldDecoder: @unchecked Sendable {
       transform!.synthesiseInside(out.values, core: box)
     }
     return out
+  }
+
+  /// A tile full of one bit pattern.
+  static func constant(_ pattern: UInt64, _ box: Box, _ type: ScalarType) -> RawArray {
+    let a = RawArray(box: box, type: type)
+    if type == .float32 {
+      let v = UInt32(truncatingIfNeeded: pattern), p = a.bound(to: UInt32.self)
+      for i in 0..<a.count { p[i] = v }
+    } else {
+      let p = a.bound(to: UInt64.self)
+      for i in 0..<a.count { p[i] = pattern }
+    }
+    return a
   }
 
   /// Values of a tile in the stored type from working values: logarithm undone, outliers applied, specials put back.

@@ -152,8 +152,7 @@ extension FieldEncoder {
     let workspaces = Workspaces(threads)
     var coding = coding
     coding.workType = source.type
-    let lower = Double(quantum.lower) / Double(quantum.divisor), upper = Double(quantum.upper) / Double(quantum.divisor)
-    guard let plain = InterpolationSettings(lower: lower, upper: upper, quantum: quantum.step) else { return nil }
+    guard let plain = InterpolationSettings(quantum) else { return nil }
     let units = try loadUnits(ranks: ranks)
     let slots = Slots<[Int64]>(units.count, [])
     parallelFor(units.count, threads: threads) { i in
@@ -162,7 +161,7 @@ extension FieldEncoder {
     var sums = [Int64](repeating: 0, count: Int(ALD_INTERP_STATISTICS))
     for i in units.indices { for j in sums.indices { sums[j] += slots[i][j] } }
     sums = try ranks.allReduce(sums, .sum)
-    guard let settings = InterpolationSettings(lower: lower, upper: upper, quantum: quantum.step, prediction: InterpolationCodec.choose(from: sums)) else { return nil }
+    guard let settings = InterpolationSettings(quantum, prediction: InterpolationCodec.choose(from: sums)) else { return nil }
     let encoded = try codeInterpolated(coding, settings, units, units, workspaces, ranks: ranks)
     // Exactness is checked on the decoded bits, not taken from the lattice's word.
     var exact = 1

@@ -28,7 +28,7 @@ extension FieldEncoder {
           }
         }
       }
-      let encoded = try codeTransformed(start, transform, shapes, coefficients, step: step, sampled: sampled, ranks: ranks)
+      let encoded = try codeTransformed(start, transform, shapes, coefficients, step: step, sampled: sampled, share: trial.share, ranks: ranks)
       guard let next = aim.next(step: step, result: encoded, streams: layout.streamCount) else { return encoded }
       if target.rmse != nil { correction *= next / step } else { step = next }
     }
@@ -65,7 +65,7 @@ extension FieldEncoder {
   /// - Collective: all ranks.
   private func codeTransformed(
     _ start: FieldCoding, _ transform: any HaloTransform, _ shapes: BandShapes, _ coefficients: [RawArray], step: Double,
-    sampled: Set<Int>, ranks: borrowing Communicator
+    sampled: Set<Int>, share: Double, ranks: borrowing Communicator
   ) throws -> EncodedField {
     var coding = start
     coding.member = shapes.member
@@ -78,7 +78,7 @@ extension FieldEncoder {
     coding.shifts = error.shifts
     let k = quantiser(step: step, shifts: error.shifts)
     let model = try phases.measure("fit") {
-      try shapes.model(fitting: own.map { quantise(coefficients[$0], k) }, weights: true, threads: threads, ranks: ranks)
+      try shapes.model(fitting: own.map { quantise(coefficients[$0], k) }, weights: true, share: share, threads: threads, ranks: ranks)
     }
     coding.model = model.serialised
     // Symbols of the counted tiles: all of a held field, else the sample.

@@ -89,6 +89,7 @@ package final class FieldEncoder {
       coding.workType = source.type
       return try runExact(coding, ranks: ranks)
     }
+    if forced == nil, let flat = try runFlat(coding, ranks: ranks) { return flat }
     coding.logarithmic = target.logarithmic
     coding.bound = target.pointwise
     let trial = try phases.measure("trial") { try BankTrial(self, ranks: ranks) }
@@ -179,28 +180,87 @@ package final class FieldEncoder {
   /// - Collective: all ranks.
   private func findLattice(ranks: borrowing Communicator) throws -> DecimalLattice.Quantum? {
     var lattice = DecimalLattice()
-    for c in 0..<source.components {
-      for a in source.arrays[c] where a.count > 0 && lattice.isAlive {
-        if let special {
-          let categories = RawArray(box: a.box, elementSize: 1)
-          _ = special.classify(a, into: categories.bound(to: UInt8.self))
-          let m = categories.bound(to: UInt8.self)
-          for i in 0..<a.count { m[i] = m[i] == 0 ? 1 : 0 }
-          lattice.scan(a, mask: m)
-        } else { lattice.scan(a, mask: nil) }
+    func pass(_ take: (inout DecimalLattice, RawArray, UnsafePointer<UInt8>?) -> Void) throws {
+      for c in 0..<source.components {
+        for a in source.arrays[c] where a.count > 0 && lattice.isAlive {
+          if let special {
+            let categories = RawArray(box: a.box, elementSize: 1)
+            _ = special.classify(a, into: categories.bound(to: UInt8.self))
+            let m = categories.bound(to: UInt8.self)
+            for i in 0..<a.count { m[i] = m[i] == 0 ? 1 : 0 }
+            take(&lattice, a, m)
+          } else { take(&lattice, a, nil) }
+        }
+      }
+      let bytes = lattice.words.flatMap { w in withUnsafeBytes(of: w) { Array($0) } }
+      for (r, b) in try ranks.allGather(bytes).enumerated() where r != ranks.rank {
+        lattice.merge(DecimalLattice(words: b.withUnsafeBytes { Array($0.bindMemory(to: Int64.self)) }))
       }
     }
-    let bytes = lattice.words.flatMap { w in withUnsafeBytes(of: w) { Array($0) } }
-    for (r, b) in try ranks.allGather(bytes).enumerated() where r != ranks.rank {
-      lattice.merge(DecimalLattice(words: b.withUnsafeBytes { Array($0.bindMemory(to: Int64.self)) }))
-    }
+    try pass { $0.scan($1, mask: $2) }
+    if lattice.needsConfirmation { try pass { $0.confirm($1, mask: $2) } }
     return lattice.quantum
+  }
+
+  /// A field whose spread lies within what was asked for: one value per component says it all. `nil` when it does not.
+  ///
+  /// - Collective: all ranks.
+  private func runFlat(_ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField? {
+    guard let wanted = target.rmse, !target.logarithmic, special == nil else { return nil }
+    if let bound = target.pointwise, survey.range > 2 * bound { return nil }
+    let middle = survey.minimum + survey.range / 2
+    if target.pointwise == nil {
+      // A quick look, whose last bits depend on the cutting: it only sends away what is far from flat.
+      var parts: [Double] = []
+      for c in 0..<layout.components {
+        var s = 0.0, q = 0.0
+        for a in source.arrays[c] where a.count > 0 {
+          var ds = 0.0, dq = 0.0
+          if source.type == .float32 { ald_moments_f32(a.bound(to: Float.self), a.count, middle, &ds, &dq) } else {
+            ald_moments_f64(a.bound(to: Double.self), a.count, middle, &ds, &dq)
+          }
+          s += ds; q += dq
+        }
+        parts += [s, q]
+      }
+      let all = try ranks.allReduce(parts, .sum), n = Double(layout.grid.count)
+      var rough = 0.0
+      for c in 0..<layout.components { rough += all[2 * c + 1] / n - all[2 * c] / n * all[2 * c] / n }
+      if rough / Double(layout.components) > wanted * wanted * 1.1 { return nil }
+    }
+    // Means and mean squares about the middle of the range, exact for any cutting.
+    var sums = [ExactSum](repeating: ExactSum(), count: 2 * layout.components)
+    for c in 0..<layout.components {
+      for a in source.arrays[c] {
+        for i in 0..<a.count {
+          let v = (source.type == .float32 ? Double(a.bound(to: Float.self)[i]) : a.bound(to: Double.self)[i]) - middle
+          sums[2 * c].add(v)
+          sums[2 * c + 1].add(v * v)
+        }
+      }
+    }
+    let total = try reduce(sums, ranks: ranks)
+    let n = Double(layout.grid.count)
+    var coding = start, variance = 0.0
+    coding.member = .constant
+    coding.workType = source.type
+    for c in 0..<layout.components {
+      let mean = total[2 * c].value / n
+      variance += max(0, total[2 * c + 1].value / n - mean * mean)
+      let value = target.pointwise == nil ? middle + mean : middle
+      coding.constants.append(source.type == .float32 ? UInt64(Float(value).bitPattern) : value.bitPattern)
+    }
+    guard target.pointwise != nil || (variance / Double(layout.components)).squareRoot() <= wanted * 0.999 else { return nil }
+    let encoded = try runExact(coding, exact: false, ranks: ranks)
+    if let bound = target.pointwise, encoded.statistics.contains(where: { $0.maximumError > bound }) { return nil }
+    return encoded
   }
 
   /// Constant and lossless fields.
   ///
+  /// - Parameter exact: whether the decoded values are known to be the given ones.
   /// - Collective: all ranks.
-  func runExact(_ coding: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
+  func runExact(_ coding: FieldCoding, exact: Bool = true, ranks: borrowing Communicator) throws -> EncodedField {
     var statistics = [ErrorStatistics](repeating: emptyStatistics(), count: layout.components)
     let none = emptyStatistics()
     var streams: [[UInt8]] = []
@@ -221,9 +281,10 @@ package final class FieldEncoder {
               } catch { failures[i] = error }
             }
           }
-          if check {
+          if check || !exact {
             var s = none
-            s.add(tile: u.box, original: u.original, decoded: u.original, type: source.type, mask: u.mask)
+            let decoded = exact ? u.original : FieldDecoder.constant(coding.constants[layout.component(of: u.index)], u.box, source.type)
+            s.add(tile: u.box, original: u.original, decoded: decoded, type: source.type, mask: u.mask)
             results[i] = s
           }
         }

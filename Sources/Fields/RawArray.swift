@@ -1,3 +1,5 @@
+import Glibc
+
 /// Owned, uninitialised or zeroed memory for the cells of a box: one component, C order, elements of `type`.
 ///
 /// A reference so that large arrays are never copied by accident; not shared between threads while written.
@@ -10,13 +12,25 @@ public final class RawArray: @unchecked Sendable {
 
   public init(box: Box, elementSize: Int, zeroed: Bool = false) {
     self.box = box; self.elementSize = elementSize
-    pointer = .allocate(byteCount: max(64, box.count * elementSize), alignment: 64)
-    if zeroed { pointer.initializeMemory(as: UInt8.self, repeating: 0, count: max(64, box.count * elementSize)) }
+    let bytes = max(64, box.count * elementSize)
+    if bytes >= RawArray.mapped {
+      // Mapped directly, so that large arrays go back to the system when released; such pages are zero.
+      let p = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | Int32(MAP_ANONYMOUS), -1, 0)
+      precondition(p != MAP_FAILED, "out of memory: \(bytes) bytes")
+      pointer = p!
+    } else {
+      pointer = .allocate(byteCount: bytes, alignment: 64)
+      if zeroed { pointer.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
+    }
   }
+  private static let mapped = 1 << 21
   public convenience init(box: Box, type: ScalarType, zeroed: Bool = false) {
     self.init(box: box, elementSize: type.size, zeroed: zeroed)
   }
-  deinit { pointer.deallocate() }
+  deinit {
+    let bytes = max(64, box.count * elementSize)
+    if bytes >= RawArray.mapped { munmap(pointer, bytes) } else { pointer.deallocate() }
+  }
 
   @inlinable public func bound<T>(to: T.Type) -> UnsafeMutablePointer<T> { pointer.assumingMemoryBound(to: T.self) }
 

@@ -2,6 +2,8 @@ import CxxHash
 
 /// XXH3, 64 bits, seed 0.
 enum Checksum {
+  /// Low half of the checksum of an empty stream; not stored.
+  static let ofNothing = UInt32(truncatingIfNeeded: of([]))
   static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 { XXH3_64bits(bytes.baseAddress, bytes.count) }
   static func of(_ bytes: [UInt8]) -> UInt64 { bytes.withUnsafeBytes { of($0) } }
   static func of(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.withUnsafeBytes { of($0) } }

@@ -127,13 +127,18 @@ struct Directory: Equatable {
 
 /// Index entries: per stream a LEB128 length and the low 32 bits of its XXH3, in pages of 4096 streams.
 enum IndexPage {
-  static func encode(length: Int, checksum: UInt32, into w: inout ByteWriter) { w.number(length); w.fixed(checksum) }
+  static func encode(length: Int, checksum: UInt32, into w: inout ByteWriter) {
+    w.number(length)
+    if length > 0 { w.fixed(checksum) }
+  }
 
   static func decode(_ bytes: [UInt8], count: Int) -> [(length: Int, checksum: UInt32)]? {
     var r = ByteReader(bytes), out: [(length: Int, checksum: UInt32)] = []
     out.reserveCapacity(count)
     for _ in 0..<count {
-      guard let n = r.number(), let c = r.fixed(UInt32.self) else { return nil }
+      guard let n = r.number() else { return nil }
+      guard n > 0 else { out.append((0, Checksum.ofNothing)); continue }
+      guard let c = r.fixed(UInt32.self) else { return nil }
       out.append((n, c))
     }
     return r.isAtEnd ? out : nil

@@ -219,7 +219,11 @@ public final class ContainerWriter {
     while done < count {
       let n = min(Directory.pageSize, count - done), start = r.at
       var page = StepEntry.Page(indexStart: start, streamStart: streamAt)
-      for _ in 0..<n { streamAt += r.number()!; _ = r.fixed(UInt32.self) }
+      for _ in 0..<n {
+        let length = r.number()!
+        streamAt += length
+        if length > 0 { _ = r.fixed(UInt32.self) }
+      }
       page.indexBytes = r.at - start
       page.checksum = Checksum.of(index[start..<r.at])
       pages.append(page)

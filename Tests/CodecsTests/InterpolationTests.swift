@@ -45,6 +45,8 @@ private func tables(_ cls: [UInt8], _ val: [Int32]) -> ald_tables {
       if freq[c * n + s] > freq[c * n + best] { best = s }
     }
     freq[c * n + best] += UInt16(left)
+    // Buckets beyond 2^30 cannot be coded.
+    for s in Int(ALD_LARGEST) + 1..<Int(ALD_ESCAPE) { freq[c * n + best] += freq[c * n + s]; freq[c * n + s] = 0 }
   }
   var t = ald_tables()
   withUnsafeMutableBytes(of: &t.freq) { p in freq.withUnsafeBytes { p.copyMemory(from: $0) } }

@@ -9,6 +9,7 @@
 
 #define ALD_CLASSES 96
 #define ALD_SYMBOLS 128     // 16 + 4 * 26 buckets cover magnitudes below 2^30; the last symbol is an escape
+#define ALD_LARGEST 119     // bucket of 2^30 - 1
 #define ALD_ESCAPE 127      // any magnitude: 31 raw bits follow; codable in every class
 #define ALD_PROB_BITS 15
 
@@ -86,30 +87,35 @@ static inline uint32_t ald_raw(ald_decoder *d, int n) {
   return v;
 }
 
-static inline int32_t ald_decode(ald_decoder *d, int cls) {
-  uint32_t x = d->state[d->lane];
-  uint32_t slot = x & ((1u << ALD_PROB_BITS) - 1);
+// ald_decode near the end of the stream, for large symbols and escapes.
+int32_t ald_decode_rare(ald_decoder *d, int cls);
+
+// The common case without branches that are hard to predict: renormalisation and sign by selection.
+static inline __attribute__((always_inline)) int32_t ald_decode(ald_decoder *d, int cls) {
   const uint16_t *cum = d->tables->cum[cls];
+  const int lane = d->lane;
+  uint32_t x = d->state[lane];
+  const uint32_t slot = x & ((1u << ALD_PROB_BITS) - 1);
   // Symbol = number of entries with cum <= slot, minus one. The first sixteen in one vector compare.
-  int s = 0;
-  for (int k = 0; k < 16; k++) s += cum[k] <= slot;
-  for (int b = 16; s == b && b < ALD_SYMBOLS; b += 16)
-    for (int k = 0; k < 16; k++) s += cum[b + k] <= slot;
+  uint16_t found = 0;
+  for (int k = 0; k < 16; k++) found = (uint16_t)(found + (cum[k] <= slot));
+  uint32_t s = found;
+  if (__builtin_expect(s == 16 || d->words_end - d->words < 2 || d->bits_end - d->bits < 8, 0)) return ald_decode_rare(d, cls);
   s -= 1;
-  uint32_t f = d->tables->freq[cls][s];
-  x = f * (x >> ALD_PROB_BITS) + slot - cum[s];
-  if (x < (1u << 16)) {
-    if (d->words_end - d->words < 2) { d->failed = 1; x |= 1u << 16; }
-    else { x = x << 16 | (uint32_t)d->words[0] | (uint32_t)d->words[1] << 8; d->words += 2; }
+  x = d->tables->freq[cls][s] * (x >> ALD_PROB_BITS) + slot - cum[s];
+  const uint32_t low = x < 1u << 16, word = (uint32_t)d->words[0] | (uint32_t)d->words[1] << 8;
+  d->words += 2 * low;
+  d->state[lane] = low ? x << 16 | word : x;
+  d->lane = (lane + 1) & d->lane_mask;
+  if (__builtin_expect(d->bit_count == 0, 0)) {
+    uint64_t b = 0;
+    for (int k = 0; k < 8; k++) b |= (uint64_t)d->bits[k] << 8 * k;
+    d->bit_buffer = b;
+    d->bit_count = 64;
+    d->bits += 8;
   }
-  d->state[d->lane] = x;
-  d->lane = (d->lane + 1) & d->lane_mask;
-  if (s == 0) return 0;
-  uint32_t m = (uint32_t)s;
-  if (s >= 16) {
-    int e = (s - 16) / 4 + 4;
-    if (s == ALD_ESCAPE) m = ald_raw(d, 31);
-    else m = (4u + (uint32_t)((s - 16) & 3)) << (e - 2) | ald_raw(d, e - 2);
-  }
-  return ald_raw(d, 1) ? -(int32_t)m : (int32_t)m;
+  const uint32_t coded = s != 0, sign = 0u - ((uint32_t)d->bit_buffer & coded);
+  d->bit_buffer >>= coded;
+  d->bit_count -= (int)coded;
+  return (int32_t)((s ^ sign) - sign);
 }

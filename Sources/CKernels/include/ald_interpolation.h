@@ -16,7 +16,9 @@
 #define ALD_INTERP_STATISTICS 36    // per level and axis: log sums of linear and cubic, count
 
 typedef struct ald_interp {
-  double offset, unit;       // value = offset + y * unit; with quotient: (offset + y) / unit
+  // quotient 0: value = offset + y * unit; 1: (offset + y) / unit; rounded to the type T after every operation:
+  // 2: T(offset + y) / T(unit) + T(add); 3: T(offset + y) * T(1 / T(unit)) + T(add). add is 0 with 0 and 1.
+  double offset, unit, add;
   int32_t quotient;
   int32_t shift;             // the finest step is 1 << shift units
   int32_t step[ALD_INTERP_LEVELS + 1];  // in units; [4]: anchors

@@ -44,3 +44,24 @@ void ald_lattice_merge(ald_lattice *a, const ald_lattice *b);
 // k of every cell with mask != 0; value back from k: (T)((double)k / divisor).
 void ald_lattice_indices(const void *x, int size, const uint8_t *mask, size_t n, int64_t divisor, int32_t *k);
 void ald_lattice_values(const int32_t *k, const uint8_t *mask, size_t n, int64_t divisor, void *x, int size);
+
+// Shifted lattices of packed data: x = T(T(n / d) + T(s)) (form 0) or T(T(n * T(1/d)) + T(s)) (form 1), every operation
+// rounded to the type T, for d and s of fixed lists and |n| + |s| d <= 2^22. Nearest integers then find n.
+#define ALD_SHIFTED_DIVISORS 11
+#define ALD_SHIFTED_SHIFTS 31
+extern const double ald_shifted_divisor[ALD_SHIFTED_DIVISORS], ald_shifted_shift[ALD_SHIFTED_SHIFTS];
+typedef struct {
+  uint32_t alive[2][ALD_SHIFTED_DIVISORS];  // bit: index of the shift
+  double low, high;                         // of the values seen
+  int64_t size;                             // bytes of T; 0 until a value is seen
+} ald_shifted;
+void ald_shifted_open(ald_shifted *s);
+int ald_shifted_alive(const ald_shifted *s);
+// Takes in the cells with mask != 0, and `families` too if not NULL. With families, values that by themselves lie on a
+// plain lattice do not count against shifted ones, which saves the work on data with a plain lattice; without, all do.
+void ald_shifted_scan(const void *x, int size, const uint8_t *mask, size_t n, ald_lattice *families, int count, ald_shifted *s);
+void ald_shifted_merge(ald_shifted *a, const ald_shifted *b);
+// n of a value.
+int64_t ald_shifted_index(double v, int size, double divisor, double shift);
+void ald_shifted_indices(const void *x, int size, const uint8_t *mask, size_t n, double divisor, double shift, int32_t *k);
+void ald_shifted_values(const int32_t *k, const uint8_t *mask, size_t n, double divisor, double shift, int product, void *x, int size);

@@ -7,7 +7,7 @@ import Glibc
 /// difference to the shipped one, in steps of 1/8, 1/4 or 1/2 octave. Integers only, so every machine builds the same tables.
 public final class ClassTables: @unchecked Sendable {
   public static let classes = Int(ALD_CLASSES), symbols = Int(ALD_SYMBOLS)
-  static let escape = Int(ALD_ESCAPE)
+  static let escape = Int(ALD_ESCAPE), largest = Int(ALD_LARGEST)
 
   /// What the kernels read.
   public let pointer: UnsafeMutablePointer<ald_tables>
@@ -101,6 +101,9 @@ enum Row {
     return max(1, powers[l & 7] >> UInt64(l >> 3))
   }
 
+  /// 2^(-level / 8)
+  static func shippedProbability(_ level: Int) -> Double { Double(weight(level)) * 0x1p-30 }
+
   func frequencies(_ c: Int) -> [UInt16] {
     let base = ald_base_row(Int32(c))!
     let symbols = ClassTables.symbols, escape = ClassTables.escape
@@ -108,7 +111,7 @@ enum Row {
     var floorOne = 0
     switch self {
     case .shipped:
-      for s in 0..<escape { w[s] = Row.weight(Int(base[s])) }
+      for s in 0...ClassTables.largest { w[s] = Row.weight(Int(base[s])) }
     case .corrected(let step, let deltas):
       floorOne = deltas.count
       for (s, d) in deltas.enumerated() { w[s] = Row.weight(Int(base[s]) + 40 + d * step) }
@@ -155,42 +158,39 @@ struct RowCoder {
     let total = counts.reduce(0, +)
     let base = Row.shipped(c)
     if total == 0 { encode(base); return base }
-    let baseFrequencies = base.frequencies(c)
-    var bestRow = base
-    var trial = self
-    trial.encode(base)
-    var best = Double(trial.length - length) * 8 + Self.bits(counts, baseFrequencies)
+    var bestRow = base, best = Self.bits(counts, base.frequencies(c)) + 1
     let level = ald_base_row(Int32(c))!
-    var last = counts.lastIndex { $0 > 0 }!
-    if last >= ClassTables.escape { last = ClassTables.escape - 1 }
-    if sampled { last = min(last + 4 + last / 8, ClassTables.escape - 1) }
+    var last = min(counts.lastIndex { $0 > 0 }!, ClassTables.largest)
+    if sampled { last = min(last + 4 + last / 8, ClassTables.largest) }
     let prior = 6.0
+    // -8 log2 p wanted for each symbol; the counts are smoothed by the shipped shape.
+    let wanted = (0...last).map { s in
+      let p = (Double(counts[s]) + prior * Row.shippedProbability(Int(level[s]))) / (Double(total) + prior)
+      return -8 * log2(max(p, 0x1p-18)) - Double(level[s])
+    }
     for step in [1, 2, 4] where total >= 24 {
-      var deltas: [Int] = []
-      for s in 0...last {
-        let p0 = exp2(-Double(level[s]) / 8)
-        let p = (Double(counts[s]) + prior * p0) / (Double(total) + prior)
-        let want = -8 * log2(max(p, 0x1p-18)) - Double(level[s])
-        deltas.append(Int((want / Double(step)).rounded()))
-      }
+      var deltas = wanted.map { Int(($0 / Double(step)).rounded()) }
       // The common level is free: rows are normalised, and 40 eighths are added so that weights keep their precision.
-      var row = Row.corrected(step: step, deltas: deltas)
       // Levels below zero would be clipped; shift the row so that its smallest level is zero.
-      let lowest = deltas.enumerated().map { Int(level[$0.offset]) + 40 + $0.element * step }.min()!
-      if lowest < 0 { row = .corrected(step: step, deltas: deltas.map { $0 + (-lowest + step - 1) / step }) }
-      var t = self
-      t.encode(row)
-      let cost = Double(t.length - length) * 8 + Self.bits(counts, row.frequencies(c))
+      let lowest = (0...last).map { Int(level[$0]) + 40 + deltas[$0] * step }.min()!
+      if lowest < 0 { deltas = deltas.map { $0 + (-lowest + step - 1) / step } }
+      let row = Row.corrected(step: step, deltas: deltas)
+      let cost = Self.description(deltas) + Self.bits(counts, row.frequencies(c))
       if cost < best { best = cost; bestRow = row }
     }
     encode(bestRow)
     return bestRow
   }
 
-  /// Bytes written so far, in fractions too small to matter left out: measured on a finished copy.
-  var length: Double {
-    var copy = coder
-    return Double(copy.finish().count)
+  /// About how many bits a correction takes.
+  static func description(_ deltas: [Int]) -> Double {
+    var bits = 8.0, previous = deltas[0]
+    for d in deltas.dropFirst() {
+      let size = abs(d - previous)
+      bits += size == 0 ? 1.2 : 2.2 + 0.9 * Double(min(size, 14))
+      previous = d
+    }
+    return bits
   }
 
   static func bits(_ counts: [UInt64], _ f: [UInt16]) -> Double {
@@ -239,7 +239,7 @@ struct RowDecoder {
     models.previousCorrected = 1
     var step = 1
     if coder.decode(&models.step[0]) == 1 { step = coder.decode(&models.step[1]) == 0 ? 2 : 4 }
-    let last = min(max(models.previousLast + models.last.decode(context: 0, &coder), 0), ClassTables.escape - 1)
+    let last = min(max(models.previousLast + models.last.decode(context: 0, &coder), 0), ClassTables.largest)
     models.previousLast = last
     var deltas = [clamp(models.first.decode(context: 0, &coder))]
     var size = 0

@@ -96,6 +96,7 @@ public struct InterpolationCodec: Sendable {
     switch settings.scale {
     case .affine(let o, let u): k.offset = o; k.unit = u; k.quotient = 0
     case .quotient(let o, let d): k.offset = o; k.unit = d; k.quotient = 1
+    case .shifted(let o, let d, let s, let product): k.offset = o; k.unit = d; k.add = s; k.quotient = product ? 3 : 2
     }
     k.shift = Int32(settings.shift)
     k.weight_bits = Int32(settings.weightBits)

@@ -22,6 +22,9 @@ public struct InterpolationSettings: Hashable, Sendable {
     case affine(offset: Double, unit: Double)
     /// (offset + y) / divisor, for decimal lattices
     case quotient(offset: Double, divisor: Double)
+    /// T(T(n / divisor) + shift) or, as a product, T(T(n * T(1 / divisor)) + shift), n = offset + y, rounded to the type T
+    /// after every operation: packed data
+    case shifted(offset: Double, divisor: Double, shift: Double, product: Bool)
   }
   public let scale: Scale
   /// The finest step is `1 << shift` units.
@@ -66,6 +69,25 @@ public struct InterpolationSettings: Hashable, Sendable {
               shift: 0, refinement: 0, weightBits: bits, prediction: prediction)
   }
 
+  /// Lossless coding of data on this lattice. `nil` when it has too many levels.
+  public init?(_ quantum: DecimalLattice.Quantum, prediction: InterpolationPrediction = .init()) {
+    let q = quantum, d = Double(q.divisor)
+    if q.isPlain {
+      self.init(lower: Double(q.lower) / d, upper: Double(q.upper) / d, quantum: q.step, prediction: prediction)
+      return
+    }
+    let scale = Scale.shifted(offset: Double(q.lower + (q.upper - q.lower) / 2), divisor: d, shift: q.shift, product: q.form == .product)
+    guard q.multiple == 1, q.lower <= q.upper, InterpolationSettings.isSafe(scale) else { return nil }
+    self.init(scale: scale, shift: 0, refinement: 0, weightBits: InterpolationSettings.weightBits(units: Double(q.upper - q.lower)),
+              prediction: prediction)
+  }
+
+  /// What a stream may hold: n and divisor exact in either type.
+  private static func isSafe(_ scale: Scale) -> Bool {
+    guard case .shifted(let o, let d, let s, _) = scale else { return true }
+    return abs(o) <= 0x1p22 && d >= 1 && d <= 1e6 && abs(s) <= 1e6
+  }
+
   /// Products of weights and differences of predictions stay below 2^31.
   private static func weightBits(units: Double) -> Int {
     var bits = 0
@@ -79,17 +101,22 @@ public struct InterpolationSettings: Hashable, Sendable {
     w.put(UInt8(shift | refinement << 4))
     var bits = BitPacker()
     bits.put(weightBits - 2, 3)
-    let a: Double, b: Double
+    // The last four bits: 1 shifted quotient, 2 shifted product, else 0.
+    var numbers = ByteWriter(), code = 0
     switch scale {
-    case .affine(let o, let u): bits.put(0, 1); a = o; b = u
-    case .quotient(let o, let d): bits.put(1, 1); a = o; b = d
+    case .affine(let o, let u): bits.put(0, 1); numbers.put(o); numbers.put(u)
+    case .quotient(let o, let d): bits.put(1, 1); numbers.put(o); numbers.put(d)
+    case .shifted(let o, let d, let s, let product):
+      bits.put(1, 1); code = product ? 2 : 1
+      numbers.put(UInt64(UInt32(bitPattern: Int32(o))) | UInt64(d) << 32); numbers.put(s)
     }
     for l in 0..<4 { for x in 0..<3 {
       bits.put(prediction.cubic[l][x] ? 1 : 0, 1)
       bits.put(Int(prediction.weight[l][x]), 5)
     } }
+    bits.put(code, 4)
     w.put(bits.bytes)
-    w.put(a); w.put(b)
+    w.put(numbers.bytes)
     return w.bytes
   }
 
@@ -104,11 +131,21 @@ public struct InterpolationSettings: Hashable, Sendable {
     let quotient = bits.take(1) == 1
     var p = InterpolationPrediction()
     for l in 0..<4 { for x in 0..<3 { p.cubic[l][x] = bits.take(1) == 1; p.weight[l][x] = UInt8(bits.take(5)) } }
-    let a = try r.double(), b = try r.double()
-    guard a.isFinite, b.isFinite, b > 0, bits.take(4) == 0 else { throw StreamError(.invalid, offset: r.offset) }
+    let code = bits.take(4), scale: Scale
+    switch (quotient, code) {
+    case (true, 1), (true, 2):
+      let word = try r.word(), s = try r.double()
+      let o = Int32(truncatingIfNeeded: word), d = word >> 32
+      scale = .shifted(offset: Double(o), divisor: Double(d), shift: s, product: code == 2)
+      guard shift == 0, InterpolationSettings.isSafe(scale) else { throw StreamError(.invalid, offset: r.offset) }
+    case (_, 0):
+      let a = try r.double(), b = try r.double()
+      guard a.isFinite, b.isFinite, b > 0 else { throw StreamError(.invalid, offset: r.offset) }
+      scale = quotient ? .quotient(offset: a, divisor: b) : .affine(offset: a, unit: b)
+    default: throw StreamError(.invalid, offset: r.offset)
+    }
     guard r.remaining == 0, weightBits <= 8 else { throw StreamError(.invalid, offset: r.offset) }
-    self.init(scale: quotient ? .quotient(offset: a, divisor: b) : .affine(offset: a, unit: b), shift: shift,
-              refinement: refinement, weightBits: weightBits, prediction: p)
+    self.init(scale: scale, shift: shift, refinement: refinement, weightBits: weightBits, prediction: p)
   }
 
   /// Level steps in units; the last is that of the anchors.

@@ -1,0 +1,54 @@
+public import Fields
+public import MPI
+public import SnapshotIO
+
+// The pipeline without input files: arrays in memory to streams in memory, streams to a container, a container to arrays.
+// For programs that hold their fields, and for measurements of the pipeline alone.
+
+/// Encodes one field at one step.
+///
+/// - Parameter verify: whether every stream is decoded again and the errors are measured.
+/// - Parameter phases: collects the seconds of each phase of this rank.
+/// - Collective: all ranks.
+public func encodeField(
+  _ source: FieldSource, bound: ErrorBound, threads: Int = 1, verify: Bool = true, phases: PhaseClock = PhaseClock(),
+  ranks: borrowing Communicator
+) throws -> EncodedField {
+  try FieldEncoder(source, bound: bound, threads: threads, check: verify, phases: phases, ranks: ranks).encode(ranks: ranks)
+}
+
+/// Writes one encoded field as a container.
+///
+/// - Returns: What it occupies and, as far as it was measured, its error.
+/// - Collective: all ranks.
+@discardableResult
+public func writeContainer(
+  _ field: EncodedField, as description: FieldDescription, to path: String, ranks: borrowing Communicator
+) throws -> FieldReport {
+  let writer = try ContainerWriter(path: path, ranks: ranks)
+  do {
+    let slot = try writer.addField(name: description.name, description: description.encode(), ranks: ranks)
+    let stored = try writer.append(
+      ContainerStep(step: 0, header: field.coding.serialised, streams: field.streams, lengths: field.lengths), to: slot, ranks: ranks)
+    _ = try writer.commit(ranks: ranks)
+    return fieldReport(description, step: 0, field, stored)
+  } catch {
+    writer.abandon()
+    throw error
+  }
+}
+
+/// Decodes one step of one field of a container, region by region, each on one rank.
+///
+/// - Parameter body: one array per component on the region's box, stored type.
+/// - Collective: all ranks.
+public func decodeContainer(
+  _ path: String, field: Int = 0, stepIndex: Int = 0, threads: Int = 1, ranks: borrowing Communicator, _ body: ([RawArray]) throws -> Void
+) throws {
+  let reader = try ContainerReader.open(path, ranks: ranks)
+  let all = try ranks.agree { try descriptions(reader) }
+  let values = try ContainerValues(reader, all[field], field: field, stepIndex: stepIndex, wanted: nil, threads: threads, ranks: ranks)
+  for round in 0..<values.walk.rounds {
+    if let part = try values.values(round: round, ranks: ranks) { try body(part) }
+  }
+}
