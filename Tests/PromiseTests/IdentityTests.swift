@@ -28,11 +28,12 @@ extension Promises {
         ("odd", Values(.float64, [91, 45, 77], odd), [:]),
         ("odd-pwrel", Values(.float64, [91, 45, 77], odd.map { exp($0) }), [:]),
         ("odd-rate", Values(.float32, [91, 45, 77], odd), [:]),
+        ("flat", Values(.float32, [91, 45, 77], Pattern.noise.values([91, 45, 77], seed: 32)), [:]),
         ("constant", Values(.float32, [91, 45, 77], odd.map { _ in 2.5 }), [:]),
         ("lattice", Values(.float32, [91, 45, 77], odd.map { (100 * $0).rounded() / 100 }), [:]),
       ]
       var bounds = "--psnr 70 --bound flow-rel:rel=1e-3 --bound flow-lossless:lossless --bound sea:rel=1e-3 --bound sea-lossless:lossless "
-      bounds += "--bound odd-pwrel:pwrel=1e-3 --bound odd-rate:rate=3 --bound lattice:lossless"
+      bounds += "--bound odd-pwrel:pwrel=1e-3 --bound odd-rate:rate=3 --bound flat:psnr=4 --bound lattice:lossless"
       if large { entries = [("large", Values(.float32, [176, 176, 176], Pattern.waves.values([176, 176, 176], seed: 41)), [:])] }
       try Snapshot.write(place.path(large ? "large.h5" : "in.h5"), entries)
       return [bounds]
