@@ -83,6 +83,14 @@ extension Promises {
       print("corruption: \(counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", "))")
     }
 
+    /// Bytes that no encoder wrote behind checksums that fit: the decoders themselves are safe.
+    @Test(.timeLimit(.minutes(10))) func forgedStreams() throws {
+      let o = try Launcher.run(Launcher.product("RankTests"), arguments: ["promise-forged"],
+                               environment: ["ALIDADE_FORGERIES": Promises.long ? "20000" : "400"], timeout: Promises.long ? 500 : 100)
+      #expect(!o.timedOut && !o.crashed && o.status == 0, "status \(o.status), crashed \(o.crashed), hang \(o.timedOut)\n\(o.stderr.suffix(1000))")
+      print("forged streams: \(o.stdout)")
+    }
+
     @Test func onSeveralRanksOnce() throws {
       let place = try Workplace("corruption-ranks")
       try Corruption.container(place)

@@ -42,8 +42,15 @@ final class Workplace: @unchecked Sendable {
   func run(_ words: String, ranks: Int = 0, status: Int32? = 0, environment: [String: String] = [:], timeout: Double = 120) throws -> Launcher.Outcome {
     let list = words.split(separator: " ").map { $0.first == "@" ? path(String($0.dropFirst())) : String($0) }
     let tool = Launcher.product("alidade")
-    let o = ranks == 0 ? try Launcher.run(tool, arguments: list, environment: Workplace.alone.merging(environment) { $1 }, timeout: timeout)
-      : try Launcher.mpirun(ranks: ranks, executable: tool, arguments: list, environment: environment, timeout: timeout)
+    let o: Launcher.Outcome
+    if ranks == 0 {
+      // Without a daemon, processes that start at the same time would share one session folder.
+      let session = FileManager.default.temporaryDirectory.appendingPathComponent("ald-\(SplitMix64.hash(UInt64(getpid()), Int.random(in: 0..<Int.max)))")
+      try FileManager.default.createDirectory(at: session, withIntermediateDirectories: true)
+      defer { try? FileManager.default.removeItem(at: session) }
+      let alone = Workplace.alone.merging(["OMPI_MCA_orte_tmpdir_base": session.path]) { $1 }
+      o = try Launcher.run(tool, arguments: list, environment: alone.merging(environment) { $1 }, timeout: timeout)
+    } else { o = try Launcher.mpirun(ranks: ranks, executable: tool, arguments: list, environment: environment, timeout: timeout) }
     if let status {
       #expect(!o.timedOut && !o.crashed && o.status == status, "alidade \(words) on \(ranks) ranks: status \(o.status)\n\(o.stdout)\(o.stderr)")
     }

@@ -21,6 +21,7 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
     "finish": { _ in "" },
     "promise-bad-boxes": promiseBadBoxes,
     "promise-cuttings": promiseCuttings,
+    "promise-forged": promiseForged,
     "redistribute": redistribute,
     "redistribute-wide": redistributeWide,
     "redistribute-errors": redistributeErrors,
