@@ -44,9 +44,10 @@ final class BandShapes: @unchecked Sendable {
 
   /// A model for these tiles: scales from all of them, weights from rows of all of them where asked.
   ///
-  /// - Parameter share: part of the field these tiles are.
+  /// - Parameter probes: which of the tiles decide whether fitted weights pay.
+  /// - Parameter share: part of the field the probes are.
   /// - Collective: all ranks.
-  func model(fitting tiles: [RawArray], weights: Bool, share: Double = 1, threads: Int = 1, ranks: borrowing Communicator) throws -> BandModel {
+  func model(fitting tiles: [RawArray], weights: Bool, probes: [Bool] = [], share: Double = 1, threads: Int = 1, ranks: borrowing Communicator) throws -> BandModel {
     var model = BandModel(transform)
     if member != .wavelet97 {
       var sums = BandScaleSums()
@@ -82,22 +83,19 @@ final class BandShapes: @unchecked Sendable {
       current = model.realWeights
     }
     // The fit minimises a proxy: take it only where these tiles code in fewer bits, weights included.
+    let judged = tiles.indices.filter { probes[$0] }.map { tiles[$0] }
     func bits(_ m: BandModel) throws -> Double {
-      let parts = Slots<[UInt32]>(tiles.count, [])
-      parallelFor(tiles.count, threads: threads) { i in
-        var h = [UInt32](repeating: 0, count: histogramSize)
-        symbols(tiles[i], m).0.add(to: &h)
-        parts[i] = h
-      }
+      let parts = Slots<Symbols?>(judged.count, nil)
+      parallelFor(judged.count, threads: threads) { i in parts[i] = symbols(judged[i], m).0 }
       var histogram = [UInt32](repeating: 0, count: histogramSize)
-      for i in tiles.indices { let p = parts[i]; for j in histogram.indices { histogram[j] &+= p[j] } }
+      for i in judged.indices { parts[i]!.add(to: &histogram) }
       return estimatedBits(try reducedHistogram(histogram, ranks: ranks), share: share) + share * 8 * Double(m.serialised.count)
     }
     return try bits(model) < bits(fixed) ? model : fixed
   }
 
   /// Rows of the weight fit, over all ranks.
-  static let fitRows = 50_000
+  static let fitRows = 32_000
 }
 
 /// Adds the equations of all tiles in tile order, whatever rank holds them.

@@ -29,6 +29,8 @@ final class BankTrial {
   /// Valid values in the sample, over all ranks.
   let count: Int
   let share: Double
+  /// Streams of the sample that judge fitted weights: every third, at least two; the same on all ranks.
+  let probes: Set<Int>
 
   private unowned let encoder: FieldEncoder
   private var wide: [RawArray]   // working values with trial halo, one per unit; empty for masked fields
@@ -42,7 +44,10 @@ final class BankTrial {
     let total = layout.streamCount
     let cells = max(1, layout.grid.count / layout.tiles.count)
     let wanted = min(total, max(4, (FieldEncoder.trialValues + cells - 1) / cells))
-    let chosen = (0..<wanted).map { (2 * $0 + 1) * total / (2 * wanted) }.filter { layout.units.contains($0) }
+    let all = (0..<wanted).map { (2 * $0 + 1) * total / (2 * wanted) }
+    let every = wanted >= 6 ? 3 : max(1, wanted / 2)
+    probes = Set(all.indices.filter { $0 % every == 0 }.map { all[$0] })
+    let chosen = all.filter { layout.units.contains($0) }
     let transforms = encoder.special == nil && encoder.forced != .interpolation
     let halo = transforms ? BankTrial.halo : 0
     var units: [Unit] = [], wide: [RawArray] = []

@@ -29,7 +29,7 @@ extension FieldEncoder {
           }
         }
       }
-      let encoded = try codeTransformed(start, transform, shapes, coefficients, step: step, sampled: sampled, share: trial.share, ranks: ranks)
+      let encoded = try codeTransformed(start, transform, shapes, coefficients, step: step, sampled: sampled, trial: trial, ranks: ranks)
       guard let next = aim.next(step: step, result: encoded, streams: layout.streamCount) else { return encoded }
       if target.rmse != nil { correction *= next / step } else { step = next }
     }
@@ -66,7 +66,7 @@ extension FieldEncoder {
   /// - Collective: all ranks.
   private func codeTransformed(
     _ start: FieldCoding, _ transform: any HaloTransform, _ shapes: BandShapes, _ coefficients: [RawArray], step: Double,
-    sampled: Set<Int>, share: Double, ranks: borrowing Communicator
+    sampled: Set<Int>, trial: BankTrial, ranks: borrowing Communicator
   ) throws -> EncodedField {
     var coding = start
     coding.member = shapes.member
@@ -79,7 +79,8 @@ extension FieldEncoder {
     coding.shifts = error.shifts
     let k = quantiser(step: step, shifts: error.shifts)
     let model = try phases.measure("fit") {
-      try shapes.model(fitting: own.map { quantise(coefficients[$0], k) }, weights: true, share: share, threads: threads, ranks: ranks)
+      try shapes.model(fitting: own.map { quantise(coefficients[$0], k) }, weights: true,
+        probes: own.map { trial.probes.contains(first + $0) }, share: Double(trial.probes.count) / Double(layout.streamCount), threads: threads, ranks: ranks)
     }
     coding.model = model.serialised
     // Symbols of the counted tiles: all of a held field, else the sample.

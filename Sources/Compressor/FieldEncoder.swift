@@ -44,7 +44,7 @@ package final class FieldEncoder {
   /// Up to this many values (over all ranks) everything is held and counted; beyond, models come from a sample.
   static let heldValues = 1 << 22
   /// Values of the trial sample.
-  static let trialValues = 1 << 18
+  static let trialValues = 3 << 16
 
   /// - Collective: all ranks.
   package init(
