@@ -42,7 +42,7 @@ let package = Package(
     // Tests.
     .target(name: "Support", dependencies: ["Fields"], path: "Tests/Support"),
     .executableTarget(name: "RankTests",
-                      dependencies: ["Support", "Compressor", "Decomposition", "Reduction", "SnapshotIO", "MPI", "HDF5"],
+                      dependencies: ["Support", "Compressor", "Codecs", "Decomposition", "Reduction", "SnapshotIO", "MPI", "HDF5"],
                       path: "Tests/RankTests"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "FieldsTests", dependencies: ["Fields", "Support"]),
@@ -50,6 +50,7 @@ let package = Package(
     .testTarget(name: "CodecsTests", dependencies: ["Codecs", "CKernels", "Support"]),
     .testTarget(name: "LauncherTests", dependencies: ["Support", "RankTests"]),
     .testTarget(name: "CommandLineTests", dependencies: ["Support", "Tool", "Solver"]),
+    .testTarget(name: "PromiseTests", dependencies: ["Support", "Fields", "HDF5", "CHDF5", "CHDF5Parallel", "Tool", "RankTests"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

@@ -10,6 +10,13 @@ static inline void store_bits(void *p, int size, size_t i, uint64_t b) { if (siz
 static inline double rounded(double v, int size) { return size == 4 ? (double)(float)v : v; }
 static inline double magnitude(double v) { return v < 0 ? -v : v; }
 
+// |r| <= bound, or |r| <= bound |a|; scaled where the product would be rounded among subnormal numbers.
+static inline int within(double r, double a, double bound, int relative) {
+  if (!relative) return magnitude(r) <= bound;
+  const double s = magnitude(a) < 0x1p-700 ? 0x1p300 : 1;
+  return magnitude(r) * s <= bound * (magnitude(a) * s);
+}
+
 // The recipe: outliers lie mostly just beyond the bound, so the first step is 1.1 bounds.
 static inline double shifted(double y, int k, int negative, double bound) {
   double d = (2.0 * k - 0.9) * bound;
@@ -44,8 +51,8 @@ static inline uint64_t gap(gaps *g, uint64_t v, int before, int *length, int dec
 size_t ald_outlier_count(const void *x, const void *y, int size, const uint8_t *mask, size_t n, double bound, int relative) {
   size_t count = 0;
   for (size_t i = 0; i < n; i++) {
-    double a = load(x, size, i), b = relative ? bound * magnitude(a) : bound;
-    count += !(magnitude(a - load(y, size, i)) <= b) & (!mask || mask[i]);
+    double a = load(x, size, i);
+    count += !within(a - load(y, size, i), a, bound, relative) & (!mask || mask[i]);
   }
   return count;
 }
@@ -65,8 +72,8 @@ size_t ald_outlier_encode(const void *x, void *y, int size, const uint8_t *mask,
   const int decoding = 0;
   size_t next = 0; int before = 0;
   for (size_t i = 0; i < n; i++) if (!mask || mask[i]) {
-    double a = load(x, size, i), b = relative ? bound * magnitude(a) : bound, v = load(y, size, i), r = a - v;
-    if (magnitude(r) <= b) continue;
+    double a = load(x, size, i), v = load(y, size, i), r = a - v;
+    if (within(r, a, bound, relative)) continue;
     gap(g, i - next + 1, before, &before, 0);
     next = i + 1;
     int step = 7, negative = r < 0;

@@ -66,10 +66,12 @@ struct ComparisonResult {
 /// Statistics of `decoded` against `original`; two passes, the first for the range.
 ///
 /// Points that are NaN or infinite in the original are masked; where they differ in the decoded field the relative error is infinite.
+///
+/// - Parameter relativeBound: values within it by the encoder's arithmetic count as at most this, whatever a quotient rounds to.
 /// - Collective: all ranks.
 func compareValues(
-  _ original: any FieldValues, _ decoded: any FieldValues, _ d: FieldDescription, scale: Double, threads: Int, _ phases: PhaseClock,
-  ranks: borrowing Communicator
+  _ original: any FieldValues, _ decoded: any FieldValues, _ d: FieldDescription, scale: Double, relativeBound: Double = 0, threads: Int,
+  _ phases: PhaseClock, ranks: borrowing Communicator
 ) throws -> ComparisonResult {
   let fills = Set(d.fillValues)
   // Range first: SSIM and the histogram need it. Snapshots are read twice, containers keep what they staged.
@@ -99,7 +101,7 @@ func compareValues(
         let a = RawArray(box: box, type: d.type), b = RawArray(box: box, type: d.type)
         a.copy(box, from: x[c]); b.copy(box, from: y[c])
         let mask = RawArray(box: box, elementSize: 1)
-        let (any, r) = maskAndRelative(a, b, d.type, fills, mask.bound(to: UInt8.self))
+        let (any, r) = maskAndRelative(a, b, d.type, fills, relativeBound, mask.bound(to: UInt8.self))
         var s = empty
         s.add(tile: box, original: a, decoded: b, type: d.type, mask: any ? mask : nil)
         results[k] = s
@@ -126,7 +128,7 @@ private func scan(_ a: RawArray, _ t: ScalarType, _ fills: Set<UInt64>, _ lo: in
 
 /// Marks valid points of `a`; returns whether any is masked and the largest relative difference.
 private func maskAndRelative(
-  _ a: RawArray, _ b: RawArray, _ t: ScalarType, _ fills: Set<UInt64>, _ mask: UnsafeMutablePointer<UInt8>
+  _ a: RawArray, _ b: RawArray, _ t: ScalarType, _ fills: Set<UInt64>, _ bound: Double, _ mask: UnsafeMutablePointer<UInt8>
 ) -> (Bool, Double) {
   var any = false, worst = 0.0
   for i in 0..<a.count {
@@ -145,7 +147,10 @@ private func maskAndRelative(
     }
     mask[i] = 1
     if p == q { continue }
-    if !y.isFinite || x == 0 { if x != y { worst = .infinity } } else { worst = max(worst, abs(x - y) / abs(x)) }
+    if !y.isFinite || x == 0 { if x != y { worst = .infinity } } else {
+      let scale = abs(x) < 0x1p-700 ? 0x1p300 : 1, e = abs(x - y) * scale, m = abs(x) * scale
+      worst = max(worst, e <= bound * m ? min(e / m, bound) : e / m)
+    }
   }
   return (any, worst)
 }

@@ -26,7 +26,7 @@ extension FieldEncoder {
     var step = trial.step
     if held, let wanted = target.rmse, target.pointwise == nil {
       step = try phases.measure("trial") {
-        try solveStep(wanted: wanted * 0.9999, start: step, tolerance: 0.001, limit: 6) { s in
+        try solveStep(wanted: wanted * 0.9988, start: step, tolerance: 0.001, limit: 6) { s in
           encodeInterpolated(units, InterpolationCodec(settings: interpolationSettings(step: s, rule: trial.levelRule, statistics: trial.statistics)), workspaces)
           return try meanSquareError(units, count: survey.valid, threads: threads, ranks: ranks).squareRoot()
         }.step

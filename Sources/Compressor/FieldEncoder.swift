@@ -27,7 +27,7 @@ public struct EncodedField: Sendable {
 /// Encodes one field at one step: survey, trial of the bank, fit, coding, check.
 ///
 /// Every decision is made from order-free sums over fixed tiles, so the bytes are the same for any ranks and threads.
-final class FieldEncoder {
+package final class FieldEncoder {
   let layout: TileLayout
   var source: FieldSource
   let survey: FieldSurvey
@@ -47,7 +47,7 @@ final class FieldEncoder {
   static let trialValues = 1 << 18
 
   /// - Collective: all ranks.
-  init(
+  package init(
     _ source: FieldSource, bound: ErrorBound, forced: FieldCoding.Member? = nil, threads: Int, check: Bool, phases: PhaseClock,
     ranks: borrowing Communicator
   ) throws {
@@ -56,7 +56,7 @@ final class FieldEncoder {
     layout = try TileLayout(grid: source.grid, components: source.components, ranks: ranks)
     var zeros = false
     if case .pointwiseRelative = bound { zeros = true }
-    survey = try phases.measure("survey") { try FieldSurvey(source, zerosAreSpecial: zeros, ranks: ranks) }
+    survey = try phases.measure("survey") { try FieldSurvey(source, zerosAreSpecial: zeros, exact: bound == .lossless, ranks: ranks) }
     target = Target(bound, survey: survey, type: source.type)
     special = survey.specials.isEmpty ? nil : try SpecialValues(type: source.type, patterns: survey.specials)
     if target.logarithmic {
@@ -69,11 +69,15 @@ final class FieldEncoder {
   var held: Bool { layout.grid.count * layout.components <= FieldEncoder.heldValues }
 
   /// - Collective: all ranks.
-  func encode(ranks: borrowing Communicator) throws -> EncodedField {
+  package func encode(ranks: borrowing Communicator) throws -> EncodedField {
     var coding = FieldCoding(member: .lossless, workType: workType)
     coding.specials = survey.specials
     coding.request = target.bound
     coding.absolute = target.absolute
+    if survey.unlisted {
+      coding.workType = source.type
+      return try runExact(coding, ranks: ranks)
+    }
     if survey.valid == 0 || (survey.constants.allSatisfy { $0 != nil } && forced == nil) {
       coding.member = .constant
       coding.workType = source.type
@@ -256,6 +260,17 @@ final class FieldEncoder {
     return encoded
   }
 
+  /// The mask that statistics need where no list of special values gives it.
+  private func validCells(_ a: RawArray) -> RawArray {
+    let mask = RawArray(box: a.box, elementSize: 1), m = mask.bound(to: UInt8.self), fills = Set(source.fillPatterns)
+    for i in 0..<a.count {
+      let p = source.type == .float32 ? UInt64(a.bound(to: UInt32.self)[i]) : a.bound(to: UInt64.self)[i]
+      let finite = source.type == .float32 ? a.bound(to: Float.self)[i].isFinite : a.bound(to: Double.self)[i].isFinite
+      m[i] = finite && !fills.contains(p) ? 1 : 0
+    }
+    return mask
+  }
+
   /// Constant and lossless fields.
   ///
   /// - Parameter exact: whether the decoded values are known to be the given ones.
@@ -284,7 +299,7 @@ final class FieldEncoder {
           if check || !exact {
             var s = none
             let decoded = exact ? u.original : FieldDecoder.constant(coding.constants[layout.component(of: u.index)], u.box, source.type)
-            s.add(tile: u.box, original: u.original, decoded: decoded, type: source.type, mask: u.mask)
+            s.add(tile: u.box, original: u.original, decoded: decoded, type: source.type, mask: survey.unlisted ? validCells(u.original) : u.mask)
             results[i] = s
           }
         }

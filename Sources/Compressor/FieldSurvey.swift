@@ -15,14 +15,17 @@ struct FieldSurvey: Sendable {
   var valid = 0, masked = 0
   /// Masked bit patterns, ascending.
   var specials: [UInt64] = []
+  /// There are too many patterns to list; only exact coding, which needs no mask, can keep them.
+  var unlisted = false
 
   var range: Double { valid > 0 ? maximum - minimum : 0 }
   /// Largest magnitude.
   var magnitude: Double { valid > 0 ? max(abs(minimum), abs(maximum)) : 0 }
 
   /// - Parameter zerosAreSpecial: pointwise relative bounds mask both zeros.
+  /// - Parameter exact: Every bit will be kept.
   /// - Collective: all ranks.
-  init(_ source: FieldSource, zerosAreSpecial: Bool, ranks: borrowing Communicator) throws {
+  init(_ source: FieldSource, zerosAreSpecial: Bool, exact: Bool, ranks: borrowing Communicator) throws {
     var patterns = source.fillPatterns
     if zerosAreSpecial { patterns += source.type == .float32 ? [0, 0x8000_0000] : [0, 0x8000_0000_0000_0000] }
     let fills = Set(patterns)
@@ -57,10 +60,11 @@ struct FieldSurvey: Sendable {
       var r = ByteReader(l)
       while r.remaining >= 8 { merged.insert(try r.word()) }
     }
-    guard merged.count <= 200 else {
+    unlisted = merged.count > 200
+    guard exact || !unlisted else {
       throw AgreedError(rank: 0, exitCode: 2, message: "\(source.name): more than 200 different NaN, infinite or fill bit patterns; use --lossless")
     }
-    specials = merged.sorted()
+    specials = unlisted ? [] : merged.sorted()
     // Constant detection: equal patterns everywhere means the smallest equals the largest.
     var patternsLow: [UInt64] = [], patternsHigh: [UInt64] = []
     for c in 0..<source.components {

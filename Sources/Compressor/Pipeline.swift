@@ -232,7 +232,9 @@ public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: 
       var line = storedReport(d, step: step, values.coding, reader.stored(field: i, step: s))
       if let original, let other {
         let reference = try SnapshotValues(original, field: other, step: step, ranks: ranks)
-        let c = try compareValues(reference, values, d, scale: values.coding.absolute, threads: o.threads, phases, ranks: ranks)
+        var relative = 0.0
+        if case .pointwiseRelative(let e) = values.coding.request { relative = e }
+        let c = try compareValues(reference, values, d, scale: values.coding.absolute, relativeBound: relative, threads: o.threads, phases, ranks: ranks)
         fill(&line, c, request: values.coding.request, absolute: values.coding.absolute)
       } else {
         for round in 0..<values.walk.rounds { _ = try phases.measure("decode") { try values.values(round: round, ranks: ranks) } }

@@ -3,7 +3,10 @@ import Foundation
 /// Starts built products, alone or under `mpirun`, and waits for them.
 public enum Launcher {
   public struct Outcome: Sendable {
+    /// Exit code; of a process that a signal ended, the signal's number: see `crashed`.
     public let status: Int32
+    /// Ended by a signal.
+    public let crashed: Bool
     public let stdout: String, stderr: String
     public let timedOut: Bool
   }
@@ -72,6 +75,6 @@ public enum Launcher {
       }
     }
     func text(_ f: URL) -> String { String(decoding: (try? Data(contentsOf: f)) ?? Data(), as: UTF8.self) }
-    return Outcome(status: process.terminationStatus, stdout: text(out), stderr: text(err), timedOut: timedOut)
+    return Outcome(status: process.terminationStatus, crashed: process.terminationReason == .uncaughtSignal, stdout: text(out), stderr: text(err), timedOut: timedOut)
   }
 }
