@@ -33,7 +33,7 @@ struct TileLayout {
   /// The largest number of regions on any rank: every rank takes part in as many exchanges.
   let rounds: Int
 
-  static let regionCells = 1 << 20
+  static let regionCells = 1 << 19
 
   /// - Collective: all ranks.
   init(grid: Grid, components: Int, ranks: borrowing Communicator) throws {

@@ -5,9 +5,9 @@ import Synchronization
 /// release, because arrays of one size follow each other and fresh pages cost more than what is computed on them.
 enum MappedMemory {
   /// Arrays of at least this many bytes live here.
-  static let threshold = 1 << 21
+  static let threshold = 1 << 18
   /// At most this many released bytes are kept, in at most `kept` pieces.
-  static let retained = 40 << 20, kept = 8
+  static let retained = 12 << 20, kept = 64
 
   private struct Block: @unchecked Sendable { var pointer: UnsafeMutableRawPointer, bytes: Int }
   /// Released blocks, the latest last.

@@ -40,7 +40,8 @@ extension BandLayout {
   /// About one in `every` of the tile's values, at most `limit`, in a fixed pattern. Only the model's scales matter here.
   public func rows(_ q: UnsafePointer<Int32>, side: BandSide, model: BandModel, every: Int = 1, limit: Int = 1 << 20) -> BandRows {
     var r = BandRows(unit: transform == .wavelet ? 1 / 16 : 1 / 1024)
-    let cap = min(limit, codedCount(side))
+    // The pattern is even: twice the expected number is never reached.
+    let coded = codedCount(side), cap = min(limit, coded, 2 * coded / max(1, every) + 1000)
     if cap == 0 { return r }
     r.features = [UInt16](repeating: 0, count: cap * BandModel.features)
     r.groups = [UInt8](repeating: 0, count: cap)
