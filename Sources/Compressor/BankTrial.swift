@@ -101,6 +101,9 @@ final class BankTrial {
   /// Bits per value that no level rule of the interpolation has been seen to gain.
   static let hopeless = 0.15
 
+  /// What a member's header takes beside tables and fitted weights.
+  private static func sideBits(_ m: FieldCoding.Member) -> Double { m == .wavelet97 ? 0 : m == .interpolation ? 8 * 28 : 8 * 37 }
+
   struct Candidate {
     var member: FieldCoding.Member, rule: Int, step: Double, bits: Double, rmse: Double, gain: Double, statistics: [Int64], slope = 1.0
     /// Smaller is better: bits corrected to the wanted error at 6.02 dB per bit, or log error at the wanted rate.
@@ -120,7 +123,8 @@ final class BankTrial {
         try trial.rmse(s, count, ranks)
       }
       let (bits, e) = try trial.cost(found.step, count, share, ranks)
-      return Candidate(member: m, rule: rule, step: found.step, bits: bits, rmse: e, gain: trial.gain, statistics: trial.statistics, slope: found.slope)
+      let side = BankTrial.sideBits(m) / Double(max(1, encoder.survey.valid))
+      return Candidate(member: m, rule: rule, step: found.step, bits: bits + side, rmse: e, gain: trial.gain, statistics: trial.statistics, slope: found.slope)
     }
     // Rate: bits fall about one per doubling of the step where most coefficients are active.
     var s = encoder.survey.range * exp2(-target.rate! - 1)

@@ -50,6 +50,7 @@ extension FieldReport {
     case name, step, time, shape, type, bound, granted, bias, ssim, totals, masked, transform, observables, rmse, nrmse
     case rawBytes = "raw_bytes", storedBytes = "stored_bytes", storedParts = "stored_parts", validValues = "valid_values"
     case ratio, bitsPerValue = "bits_per_value", maxAbsError = "max_abs_error", psnrDB = "psnr_db"
+    case kineticEnergy = "kinetic_energy"
     case errorHistogram = "error_histogram", errorAutocorrelation = "error_autocorrelation", boundKept = "bound_kept"
   }
 
@@ -73,6 +74,7 @@ extension FieldReport {
     errorAutocorrelation = try c.decode(Autocorrelation.self, forKey: .errorAutocorrelation)
     ssim = try c.decode(Number.self, forKey: .ssim).wrappedValue
     totals = try c.decode([Total].self, forKey: .totals)
+    kineticEnergy = try c.decodeIfPresent(OrNull<Total>.self, forKey: .kineticEnergy)?.wrappedValue
     boundKept = try c.decode(OrNull<Bool>.self, forKey: .boundKept).wrappedValue
     masked = try c.decode(Int.self, forKey: .masked)
     transform = try c.decode(String.self, forKey: .transform)
@@ -103,6 +105,7 @@ extension FieldReport {
     try c.encode(errorAutocorrelation, forKey: .errorAutocorrelation)
     try c.encode(Number(wrappedValue: ssim), forKey: .ssim)
     try c.encode(totals, forKey: .totals)
+    try c.encode(OrNull(wrappedValue: kineticEnergy), forKey: .kineticEnergy)
     try c.encode(OrNull(wrappedValue: boundKept), forKey: .boundKept)
     try c.encode(masked, forKey: .masked)
     try c.encode(transform, forKey: .transform)

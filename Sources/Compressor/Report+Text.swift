@@ -55,6 +55,7 @@ extension FieldReport {
     for (i, t) in totals.enumerated() {
       row(i == 0 ? "total" : "", "\(precise(t.original)) -> \(precise(t.decoded))")
     }
+    if let k = kineticEnergy { row("kinetic energy", "\(precise(k.original)) -> \(precise(k.decoded))") }
     for o in observables {
       row(o.name, "\(precise(o.original)) -> \(precise(o.decoded))  error \(short(o.error)) (predicted \(short(o.predictedError)))")
     }

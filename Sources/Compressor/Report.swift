@@ -51,6 +51,8 @@ public struct FieldReport: Codable, Equatable, Sendable {
   @Number public var ssim: Double = .nan
   /// One per component.
   public var totals: [Total] = []
+  /// Sum over the valid cells of |u|^2 / 2, for fields with several components whose name says velocity.
+  public var kineticEnergy: Total?
   /// `nil` where the original was not at hand.
   @OrNull public var boundKept: Bool?
   /// Values that are NaN, infinite or fill.
