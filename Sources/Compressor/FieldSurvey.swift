@@ -24,7 +24,7 @@ struct FieldSurvey: Sendable {
   /// - Collective: all ranks.
   init(_ source: FieldSource, zerosAreSpecial: Bool, ranks: borrowing Communicator) throws {
     var patterns = source.fillPatterns
-    if zerosAreSpecial { patterns += source.type == .float32 ? [0, 0x8000_0000] : [0, 0x8000_0000_0000_0000] }
+    if zerosAreSpecial { patterns += LogMapping.zeroPatterns(source.type) }
     let fills = Set(patterns)
     var lo = Double.infinity, hi = -Double.infinity, notFinite = 0
     var found = Set<UInt64>()
@@ -57,8 +57,8 @@ struct FieldSurvey: Sendable {
       var r = ByteReader(l)
       while r.remaining >= 8 { merged.insert(try r.word()) }
     }
-    guard merged.count <= 200 else {
-      throw AgreedError(rank: 0, exitCode: 2, message: "\(source.name): more than 200 different NaN, infinite or fill bit patterns; use --lossless")
+    guard merged.count <= SpecialValues.limit else {
+      throw AgreedError(rank: 0, exitCode: 2, message: "\(source.name): more than \(SpecialValues.limit) different NaN, infinite or fill bit patterns")
     }
     specials = merged.sorted()
     // Constant detection: equal patterns everywhere means the smallest equals the largest.
