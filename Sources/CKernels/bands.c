@@ -2,13 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "CKernels.h"
+#include "ald_clones.h"
 
 #define INLINE inline __attribute__((always_inline))
-#if defined(__x86_64__) && defined(__linux__) && defined(__clang__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))   // integers only: the same results
-#else
-#define CLONES
-#endif
 
 enum { MODE_SYMBOLS, MODE_DECODE, MODE_ROWS, MODE_SUMS };
 
@@ -66,11 +62,11 @@ void ald_bands_survey(const int32_t *q, ald_tile_shape *s) {
 }
 size_t ald_bands_count(const ald_tile_shape *s) { return s->kind == ALD_BANDS_LOT ? lot_count(s) : wavelet_count(s); }
 
-CLONES size_t ald_bands_symbols(const int32_t *q, const ald_tile_shape *s, const ald_band_model *m, uint8_t *cls, int32_t *val) {
+ALD_CLONES size_t ald_bands_symbols(const int32_t *q, const ald_tile_shape *s, const ald_band_model *m, uint8_t *cls, int32_t *val) {
   size_t n = s->kind == ALD_BANDS_LOT ? lot_run(MODE_SYMBOLS, q, 0, 0, s, m, cls, val, 0) : wavelet_run(MODE_SYMBOLS, q, 0, 0, s, m, cls, val, 0);
   return n == (size_t)-1 ? 0 : n;
 }
-CLONES int ald_bands_decode(ald_decoder *d, const ald_tile_shape *s, const ald_band_model *m, int32_t *q) {
+ALD_CLONES int ald_bands_decode(ald_decoder *d, const ald_tile_shape *s, const ald_band_model *m, int32_t *q) {
   memset(q, 0, sizeof *q * (size_t)s->n[0] * (size_t)s->n[1] * (size_t)s->n[2]);
   size_t n = s->kind == ALD_BANDS_LOT ? lot_run(MODE_DECODE, 0, q, d, s, m, 0, 0, 0) : wavelet_run(MODE_DECODE, 0, q, d, s, m, 0, 0, 0);
   return n == (size_t)-1 ? -1 : 0;

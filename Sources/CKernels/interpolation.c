@@ -1,4 +1,5 @@
 #include "ald_interpolation.h"
+#include "ald_simd.h"
 #include <string.h>
 
 #pragma STDC FP_CONTRACT OFF
@@ -147,7 +148,7 @@ static u32 surroundings(const work *w, int l, int par, int pass, int z, int y, i
 #pragma clang attribute pop
 // The same source; integers, so the same results.
 static int wide(void) {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("lzcnt");
+  return ald_simd_level() >= ALD_SIMD_AVX2 && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("lzcnt");
 }
 #define CALL(f, ...) (wide() ? f##_avx2(__VA_ARGS__) : f##_base(__VA_ARGS__))
 #else

@@ -26,7 +26,6 @@ public struct FieldCoding: Equatable, Sendable {
       guard let m = Member.allCases.first(where: { $0.name == name }) else { return nil }
       self = m
     }
-    public var isTransform: Bool { self == .lapped16 || self == .lapped8 || self == .wavelet97 }
   }
 
   /// What the user asked for.
@@ -128,8 +127,8 @@ public struct FieldCoding: Equatable, Sendable {
 
 /// The parts of one tile's stream.
 ///
-/// `varint(flags | length of side << 4), [varint length, mask], [varint length, signs], [varint length, outliers], side, payload`; parts that
-/// are absent cost nothing, a stream without any part is empty.
+/// `varint(flags | length of side << 3), [varint length, mask], [varint length, outliers], [varint length, signs], side, payload`; flags: 1 mask,
+/// 2 outliers, 4 signs. Parts that are absent cost nothing, a stream without any part is empty.
 public struct TileStream: Equatable, Sendable {
   /// Special-value categories (`MaskCodec`).
   public var mask: [UInt8] = []

@@ -3,15 +3,14 @@ import Codecs
 import Fields
 import MPI
 
-/// Band layouts of all tiles of one transform, made once per tile shape and position class.
+/// Band layouts of the tiles of one transform, from the blocks that lie in them.
 final class BandShapes: @unchecked Sendable {
   let member: FieldCoding.Member
   let transform: BandLayout.Transform
   private let starts: [[Int]]
-  private let grid: Grid
 
   init(_ member: FieldCoding.Member, grid: Grid, tiles: TileGrid) {
-    self.member = member; self.grid = grid
+    self.member = member
     switch member {
     case .lapped16, .lapped8:
       let edge = member == .lapped16 ? 16 : 8

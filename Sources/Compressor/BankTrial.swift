@@ -108,7 +108,7 @@ final class BankTrial {
     var member: FieldCoding.Member, rule: Int, step: Double, bits: Double, rmse: Double, gain: Double, statistics: [Int64], slope = 1.0
     /// Smaller is better: bits corrected to the wanted error at 6.02 dB per bit, or log error at the wanted rate.
     func score(_ t: Target) -> Double {
-      if let r = t.rmse { return bits + log2(max(rmse, 1e-300) / r) * min(1, bits) }
+      if let r = t.rmse { return bits + min(max(log2(max(rmse, 1e-300) / r), -0.25), 0.25) * min(1, bits) }
       return log2(max(rmse, 1e-300)) + (bits - t.rate!)
     }
   }
@@ -117,9 +117,9 @@ final class BankTrial {
   private func solve(_ trial: any MemberTrial, _ m: FieldCoding.Member, _ rule: Int, start: Double?, ranks: borrowing Communicator) throws -> Candidate {
     let target = encoder.target
     if let rmse = target.rmse {
-      // A pass of the interpolation costs as much as coding: two at most, the score corrects the rest.
+      // A pass of the interpolation costs as much as coding: mostly one or two, the score corrects the rest.
       let costly = m == .interpolation
-      let found = try solveStep(wanted: rmse, start: start ?? rmse * 12.0.squareRoot(), tolerance: costly ? 0.1 : 0.01, limit: costly ? 2 : 6) { s in
+      let found = try solveStep(wanted: rmse, start: start ?? rmse * 12.0.squareRoot(), tolerance: costly ? 0.1 : 0.01, limit: costly ? 4 : 6) { s in
         try trial.rmse(s, count, ranks)
       }
       let (bits, e) = try trial.cost(found.step, count, share, ranks)

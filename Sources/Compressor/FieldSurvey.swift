@@ -27,7 +27,7 @@ struct FieldSurvey: Sendable {
   /// - Collective: all ranks.
   init(_ source: FieldSource, zerosAreSpecial: Bool, exact: Bool, ranks: borrowing Communicator) throws {
     var patterns = source.fillPatterns
-    if zerosAreSpecial { patterns += source.type == .float32 ? [0, 0x8000_0000] : [0, 0x8000_0000_0000_0000] }
+    if zerosAreSpecial { patterns += LogMapping.zeroPatterns(source.type) }
     let fills = Set(patterns)
     var lo = Double.infinity, hi = -Double.infinity, notFinite = 0
     var found = Set<UInt64>()
@@ -60,9 +60,9 @@ struct FieldSurvey: Sendable {
       var r = ByteReader(l)
       while r.remaining >= 8 { merged.insert(try r.word()) }
     }
-    unlisted = merged.count > 200
+    unlisted = merged.count > SpecialValues.limit
     guard exact || !unlisted else {
-      throw AgreedError(rank: 0, exitCode: 2, message: "\(source.name): more than 200 different NaN, infinite or fill bit patterns; use --lossless")
+      throw AgreedError(rank: 0, exitCode: 2, message: "\(source.name): more than \(SpecialValues.limit) different NaN, infinite or fill bit patterns; use --lossless")
     }
     specials = unlisted ? [] : merged.sorted()
     // Constant detection: equal patterns everywhere means the smallest equals the largest.

@@ -33,15 +33,12 @@ struct TileWalk {
     while start < mine.endIndex {
       var end = start + 1
       while end < mine.endIndex && mine[end] == mine[end - 1] + 1 { end += 1 }
-      found += merged(of: mine[start]..<mine[end - 1] + 1, in: tiles, maximumCells: TileLayout.regionCells)
+      found += Decomposition.regions(of: mine[start]..<mine[end - 1] + 1, in: tiles, maximumCells: TileLayout.regionCells)
       start = end
     }
     regions = found
     rounds = try ranks.allReduce(found.count, .max)
   }
-}
-private func merged(of r: Range<Int>, in t: TileGrid, maximumCells: Int) -> [Region] {
-  Decomposition.regions(of: r, in: t, maximumCells: maximumCells)
 }
 
 /// Values of a snapshot file.
@@ -49,6 +46,7 @@ final class SnapshotValues: FieldValues {
   let walk: TileWalk
   let type: ScalarType
   private let input: SnapshotInput, field: Int, step: Int
+  /// - Collective: all ranks.
   init(_ input: SnapshotInput, field: Int, step: Int, ranks: borrowing Communicator) throws {
     self.input = input; self.field = field; self.step = step
     type = input.fields[field].type
@@ -110,6 +108,8 @@ final class ContainerValues: FieldValues {
   }
 
   /// Decodes the tile-local part of all tiles the walk needs, each on one rank.
+  ///
+  /// - Collective: all ranks.
   private func stage(_ transform: any HaloTransform, _ wanted: Box, ranks: borrowing Communicator) throws {
     let grid = decoder.grid
     var needed: [Int]

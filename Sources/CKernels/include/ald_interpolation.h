@@ -37,7 +37,7 @@ size_t ald_interp_workspace(int nz, int ny, int nx);
 
 // Codes a tile of floats (size 4) or doubles (size 8), C order. mask: 1 = valid, or NULL. Writes the classes and values of
 // the valid points in coding order (buffers of cells + ALD_INTERP_SLACK) and the decoded tile into recon (may be x;
-// masked cells get the offset). Returns the number of values.
+// masked cells get the value of the integer 0). Returns the number of values.
 size_t ald_interp_encode(const ald_interp *k, const void *x, int size, const uint8_t *mask, int nz, int ny, int nx,
                          void *work, uint8_t *cls, int32_t *val, void *recon);
 // Reads the values from d. Terminates within bounds whatever they are; d->failed tells whether the stream was too short.

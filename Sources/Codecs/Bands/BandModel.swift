@@ -50,8 +50,6 @@ public struct BandModel: Sendable, Equatable {
   public var realWeights: [Double] {
     weights.enumerated().map { k, c in k % BandModel.features == BandModel.features - 1 ? WeightCode.constantValue(c) : Double(c) / 64 }
   }
-  /// The weights are the built-in ones.
-  public var isDefault: Bool { weights == BandDefaults.weights(transform) }
 
   // MARK: Bytes
 
@@ -61,11 +59,11 @@ public struct BandModel: Sendable, Equatable {
   public var serialised: [UInt8] {
     let base = BandDefaults.weights(transform), n = BandModel.features
     let changed = (0..<BandModel.groups).filter { weights[$0 * n..<($0 + 1) * n] != base[$0 * n..<($0 + 1) * n] }
-    var packer = SixBits()
-    for s in scales { packer.put(s) }
+    var packer = BitPacker()
+    for s in scales { packer.put(Int(s), 6) }
     if !changed.isEmpty {
-      for k in 0..<4 { packer.put(UInt8((0..<6).reduce(0) { $0 | (changed.contains(6 * k + $1) ? 1 << $1 : 0) })) }
-      for g in changed { for f in BandModel.used(transform) { packer.put(weights[g * n + f]) } }
+      for k in 0..<4 { packer.put((0..<6).reduce(0) { $0 | (changed.contains(6 * k + $1) ? 1 << $1 : 0) }, 6) }
+      for g in changed { for f in BandModel.used(transform) { packer.put(Int(weights[g * n + f]), 6) } }
     }
     return [changed.isEmpty ? 0 : 1] + packer.bytes
   }
@@ -73,48 +71,20 @@ public struct BandModel: Sendable, Equatable {
     self.init(transform)
     guard let head = bytes.first else { throw StreamError(.truncated, offset: 0) }
     guard head < 2 else { throw StreamError(.invalid, offset: 0) }
-    var reader = SixBitReader(bytes: bytes, offset: 1)
-    for k in scales.indices { scales[k] = try reader.next() }
+    var bits = BitUnpacker(Array(bytes[1...]))
+    func next() throws -> UInt8 {
+      guard bits.remaining >= 6 else { throw StreamError(.truncated, offset: bytes.count) }
+      return UInt8(bits.take(6))
+    }
+    for k in scales.indices { scales[k] = try next() }
     if head == 1 {
       var changed: [Int] = []
       for k in 0..<4 {
-        let m = try reader.next()
+        let m = try next()
         for b in 0..<6 where m >> b & 1 == 1 { changed.append(6 * k + b) }
       }
-      for g in changed { for f in BandModel.used(transform) { weights[g * BandModel.features + f] = try reader.next() } }
+      for g in changed { for f in BandModel.used(transform) { weights[g * BandModel.features + f] = try next() } }
     }
-    guard reader.isAtEnd else { throw StreamError(.invalid, offset: bytes.count) }
+    guard bits.remaining < 8, bits.take(bits.remaining) == 0 else { throw StreamError(.invalid, offset: bytes.count) }
   }
-}
-
-private struct SixBits {
-  var bytes: [UInt8] = []
-  private var held: UInt32 = 0, count = 0
-  init() {}
-  mutating func put(_ v: UInt8) {
-    if count == 0 { bytes.append(0) }
-    held = UInt32(v & 63) << UInt32(count)
-    bytes[bytes.count - 1] |= UInt8(held & 255)
-    count += 6
-    if count >= 8 {
-      count -= 8
-      if count > 0 { bytes.append(UInt8(held >> 8)) }
-    }
-  }
-}
-private struct SixBitReader {
-  let bytes: [UInt8]
-  var offset: Int
-  private var bit = 0
-  init(bytes: [UInt8], offset: Int) { self.bytes = bytes; self.offset = offset }
-  mutating func next() throws -> UInt8 {
-    guard offset * 8 + bit + 6 <= bytes.count * 8 else { throw StreamError(.truncated, offset: bytes.count) }
-    var v = Int(bytes[offset]) >> bit
-    if bit > 2 { v |= Int(bytes[offset + 1]) << (8 - bit) }
-    bit += 6
-    if bit >= 8 { bit -= 8; offset += 1 }
-    return UInt8(v & 63)
-  }
-  /// Fewer than eight bits are left, all zero.
-  var isAtEnd: Bool { bit == 0 ? offset == bytes.count : offset == bytes.count - 1 && Int(bytes[offset]) >> bit == 0 }
 }

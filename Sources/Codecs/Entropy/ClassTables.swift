@@ -17,10 +17,8 @@ public final class ClassTables: @unchecked Sendable {
   deinit { pointer.deallocate() }
 
   /// The shipped tables alone: one byte of side information.
-  public static let shipped: ClassTables = {
-    let rows = (0..<classes).map { Row.shipped($0).frequencies($0) }
-    return ClassTables(rows: rows, serialised: [0])!
-  }()
+  public static let shipped = ClassTables(rows: shippedRows, serialised: [0])!
+  private static let shippedRows = (0..<classes).map { Row.shipped($0).frequencies($0) }
 
   /// Tables for counted symbols.
   ///
@@ -38,21 +36,19 @@ public final class ClassTables: @unchecked Sendable {
       rows.append(best.frequencies(c))
     }
     let bytes = encoder.coder.finish()
-    if any { self.init(rows: rows, serialised: [1] + bytes)! } else {
-      self.init(rows: (0..<Self.classes).map { Row.shipped($0).frequencies($0) }, serialised: [0])!
-    }
+    if any { self.init(rows: rows, serialised: [1] + bytes)! } else { self.init(rows: Self.shippedRows, serialised: [0])! }
   }
 
   /// - Throws: `StreamError` when the bytes are not tables.
   public convenience init(serialised bytes: [UInt8]) throws {
     guard let kind = bytes.first, kind <= 1 else { throw StreamError(.invalid, offset: 0) }
     if kind == 0 {
-      self.init(rows: (0..<Self.classes).map { Row.shipped($0).frequencies($0) }, serialised: [0])!
+      self.init(rows: Self.shippedRows, serialised: [0])!
       return
     }
     var d = RowDecoder(coder: AdaptiveBinaryDecoder(bytes[1...]))
     let rows = (0..<Self.classes).map { d.decode(class: $0).frequencies($0) }
-    guard let _ = rows.first, let t = ClassTables.build(rows) else { throw StreamError(.invalid, offset: 0) }
+    guard let t = ClassTables.build(rows) else { throw StreamError(.invalid, offset: 0) }
     self.init(pointer: t, serialised: bytes)
   }
 
@@ -71,18 +67,6 @@ public final class ClassTables: @unchecked Sendable {
     for (c, row) in rows.enumerated() { for (s, f) in row.enumerated() { freq[c * symbols + s] = f } }
     if ald_tables_finish(t) != 0 { t.deallocate(); return nil }
     return t
-  }
-
-  /// Ideal code length in bits of a histogram's bucket symbols (raw bits left out) under these tables.
-  public func bits(of histogram: [UInt64]) -> Double {
-    let raw = UnsafeMutableRawPointer(pointer)
-    let freq = (raw + MemoryLayout<ald_tables>.offset(of: \ald_tables.freq)!).assumingMemoryBound(to: UInt16.self)
-    var total = 0.0
-    for i in 0..<histogram.count where histogram[i] > 0 {
-      let f = freq[i] > 0 ? Double(freq[i]) : Double(freq[i / Self.symbols * Self.symbols + Self.escape]) / 16
-      total += Double(histogram[i]) * (15 - log2(f))
-    }
-    return total
   }
 }
 
