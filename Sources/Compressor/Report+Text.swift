@@ -15,7 +15,7 @@ extension Report {
       var l = "run       \(run.ranks) rank\(run.ranks == 1 ? "" : "s") x \(run.threads) thread\(run.threads == 1 ? "" : "s")"
       if run.seconds.isFinite {
         l += "  \(short(run.seconds)) s"
-        if raw > 0, run.seconds > 0 { l += "  \(short(Double(raw) / run.seconds / 1e6)) MB/s" }
+        if raw > 0, run.seconds > 0, run.command != "inspect" { l += "  \(short(Double(raw) / run.seconds / 1e6)) MB/s" }
       }
       if run.peakMemory.maximum.isFinite { l += "  peak memory \(bytes(Int(run.peakMemory.maximum))) per rank" }
       lines.append(l)

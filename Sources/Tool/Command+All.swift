@@ -12,7 +12,7 @@ private let common: [Option] = [
 ]
 
 private let reading: [Option] = [
-  .value("vector", "NAME=X,Y[,Z]", "take scalar datasets as one vector", repeats: true),
+  .later("vector", takesValue: true),
   .value("periodic", "AXES", "axes that wrap: xyz, auto or none (auto)"),
   .value("axes", "LETTERS", "one of t,c,z,y,x per dimension"),
   .flag("raw", "the input is raw little-endian values"),
@@ -172,7 +172,6 @@ extension Arguments {
   }
   fileprivate func reading() throws(Failure) -> InputOptions {
     var r = InputOptions()
-    for text in all("vector") { r.vectors.append(try vector(text)) }
     if let text = last("periodic") { r.periodic = try periodic(text) }
     if let text = last("axes") { r.axes = try axes(text) }
     if has("raw") {

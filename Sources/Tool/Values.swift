@@ -84,18 +84,6 @@ func shape(_ text: String) throws(Failure) -> [Int] {
   return out
 }
 
-/// `name=a,b,c`: two or three datasets.
-func vector(_ text: String) throws(Failure) -> VectorGroup {
-  let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-  let components = parts.count == 2
-    ? parts[1].split(separator: ",", omittingEmptySubsequences: false).map(String.init) : []
-  guard parts.count == 2, !parts[0].isEmpty, (2...3).contains(components.count), !components.contains("") else {
-    throw Failure(.usage, "--vector needs NAME=x,y[,z] (two or three datasets), not '\(text)'")
-  }
-  if Set(components).count < components.count { throw Failure(.usage, "--vector '\(text)' names a dataset twice") }
-  return VectorGroup(name: parts[0], components: components)
-}
-
 func axes(_ text: String) throws(Failure) -> String {
   if Set(text).count < text.count || !text.allSatisfy({ "tczyx".contains($0) }) {
     throw Failure(.usage, "--axes needs different letters out of t,c,z,y,x, one per dimension, not '\(text)'")

@@ -1,4 +1,5 @@
 import Foundation
+import HDF5
 import Support
 import Testing
 
@@ -76,7 +77,7 @@ let usage: [Case] = [
   Case("compress x -o y --rel 1e-3 --raw --type f32 --shape 4,4 --axes x", 1, "names 1 dimensions"),
   Case("compress x -o y --rel 1e-3 --axes zyy", 1, "--axes needs different letters"),
   Case("compress x -o y --rel 1e-3 --periodic q", 1, "--periodic needs auto, none"),
-  Case("compress x -o y --rel 1e-3 --vector velocity=u", 1, "--vector needs NAME=x,y[,z]"),
+  Case("compress x -o y --rel 1e-3 --vector velocity=u,v", 1, "'--vector' is not available"),
   Case("compress x -o y --rel 1e-3 --access row", 1, "--access knows only 'tile'"),
   Case("compress x -o y --rel 1e-3 -f u -f u", 1, "field 'u' is given twice"),
   Case("compress x -o y --rel 1e-3 -q -v", 1, "exclude each other"),
@@ -100,11 +101,76 @@ let paths: [Case] = [
   Case("compare DIR/text.h5 DIR/missing.h5", 2, "cannot open", "missing.h5"),
 ]
 
+/// A look into the input decides these: good ones stand between the bad ones.
+let inputs: [Case] = [
+  Case("compress DIR/text.h5 -o DIR/y.ald --rel 1e-3", 2, "text.h5", "neither HDF5 nor NetCDF-4"),
+  Case("compress DIR/small.h5 -o DIR/y.ald --rel 1e-3 -f vel", 2, "vel: no such dataset; there is", "cube", "plane", "counts"),
+  Case("compress DIR/small.h5 -o DIR/y.ald --rel 1e-3 -f counts", 2, "counts"),
+  Case("compress DIR/small.h5 -o DIR/y.ald --rel 1e-3 -f empty", 2, "empty"),
+  Case("compress DIR/small.h5 -o DIR/y.ald --rel 1e-3 --bound nope:abs=1", 1, "--bound nope: no such field"),
+  Case("compress DIR/small.h5 -o DIR/y.ald --rel 1e-3 -f cube --steps 4:6", 1, "none of 4:6"),
+  Case("compress DIR/small.h5 -o DIR/mixed.ald --rel 1e-3 -f cube -f plane", 0, "cube", "plane"),
+  Case("compress DIR/numbers.raw -o DIR/y.ald --rel 1e-3 --raw --type f32 --shape 4,4,5", 2, "has 256 bytes", "needs 320"),
+  Case("compress DIR/numbers.raw -o DIR/y.ald --rel 1e-3 --raw --type f64 --shape 4,4,4", 2, "has 256 bytes", "needs 512"),
+  Case("compress DIR/none.raw -o DIR/y.ald --rel 1e-3 --raw --type f32 --shape 1", 2, "has 0 bytes"),
+  Case("compress DIR/nan.raw -o DIR/nan.ald --rel 1e-3 --raw --type f32 --shape 4,4,4", 0, "64 of 64 values"),
+  Case("compress DIR/one.raw -o DIR/one.ald --rel 1e-3 --raw --type f32 --shape 1", 0, "3.5 -> 3.5"),
+  Case("compress DIR/numbers.raw -o DIR/tiny.ald --abs 1e-300 --raw --type f32 --shape 4,4,4", 0, "kept"),
+  Case("verify DIR/tiny.ald --against DIR/numbers.raw --raw --type f32 --shape 4,4,4", 0, "kept"),
+  Case("decompress DIR/tiny.ald -o DIR/y.h5 -f nope", 2, "no field nope; there are"),
+  Case("decompress DIR/tiny.ald -o DIR/y.h5 --region 0:4,0:4,0:9", 1, "0:9", "not inside 0:4"),
+  Case("inspect DIR/tiny.ald --json", 0, "\"bound_kept\"", "\"stored_parts\"", "\"schema\" : 1"),
+  Case("inspect DIR/text.h5", 2, "text.h5", "not an .ald container"),
+]
+
 /// A launch that went wrong.
 let launches: [Case] = [
   Case("inspect DIR/text.h5", 6, "started 4 tasks", environment: ["SLURM_STEP_ID": "0", "SLURM_NTASKS": "4"]),
   Case("inspect DIR/missing.ald", 2, "cannot open", environment: ["SLURM_NTASKS": "4"]),
 ]
+
+/// The example simulation against what is known exactly.
+@Suite struct SolverTests {
+  static func number(after label: String, in text: String) -> Double? {
+    guard let at = text.range(of: label) else { return nil }
+    return Double(text[at.upperBound...].prefix { !$0.isWhitespace })
+  }
+
+  @Test(arguments: [1, 3]) func sheetDecaysExactly(ranks: Int) throws {
+    let out = try Launcher.mpirun(ranks: ranks, executable: Launcher.product("alidade-taylorgreen"),
+                                  arguments: ["--n", "12", "--re", "100", "--time", "1", "--initial", "2d", "--quiet"])
+    #expect(out.status == 0, "\(out.stderr)")
+    let worst = try #require(SolverTests.number(after: "exact solution: ", in: out.stdout))
+    #expect(worst < 1e-13)
+  }
+
+  @Test func energyBalances() throws {
+    let out = try Launcher.mpirun(ranks: 2, executable: Launcher.product("alidade-taylorgreen"),
+                                  arguments: ["--n", "24", "--re", "100", "--time", "4", "--perturb", "0.01", "--quiet"])
+    #expect(out.status == 0, "\(out.stderr)")
+    let residual = try #require(SolverTests.number(after: "residual ", in: out.stdout))
+    #expect(residual < 1e-3)
+  }
+
+  @Test func filesDoNotShowRanks() throws {
+    var bytes: [Data] = []
+    for ranks in [1, 2, 3] {
+      let path = Workplace.shared.folder.appendingPathComponent("tg\(ranks).h5")
+      let out = try Launcher.mpirun(ranks: ranks, executable: Launcher.product("alidade-taylorgreen"), arguments: [
+        "--n", "16", "--time", "1", "--perturb", "0.01", "--every", "0.5", "--single-file", "--quiet", "--output", path.path])
+      #expect(out.status == 0, "\(out.stderr)")
+      bytes.append(try Data(contentsOf: path))
+    }
+    #expect(bytes[0] == bytes[1] && bytes[0] == bytes[2])
+  }
+
+  @Test func badSettings() throws {
+    for words in [["--n", "7"], ["--re", "0"], ["--tiem", "1"], ["--time"], ["--type", "f16"]] {
+      let out = try Launcher.run(Launcher.product("alidade-taylorgreen"), arguments: words)
+      #expect(out.status == 1 && out.stderr.contains("alidade-taylorgreen: error: "), "\(words)")
+    }
+  }
+}
 
 @Suite(.serialized) struct CommandLineTests {
   @Test(arguments: usage) func wordsAlone(_ c: Case) throws { try c.check() }
@@ -115,6 +181,11 @@ let launches: [Case] = [
     var copy = Case(plain, c.code)
     for fragment in c.says { copy = Case(plain, c.code, fragment); try copy.check() }
   }
+
+  /// In this order: later ones read what earlier ones wrote.
+  @Test func inputsInOrder() throws { for c in inputs { try c.check() } }
+
+  @Test func inputsInOrderUnderMPI() throws { for c in inputs { try c.check(ranks: 2) } }
 
   @Test(arguments: launches) func launch(_ c: Case) throws { try c.check() }
 
@@ -136,5 +207,19 @@ struct Workplace: Sendable {
     try! FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     try! Data("not an HDF5 file\n".utf8).write(to: folder.appendingPathComponent("text.h5"))
     try! Data("something\n".utf8).write(to: folder.appendingPathComponent("other.txt"))
+    func raw(_ name: String, _ values: [Float]) {
+      try! values.withUnsafeBytes { Data($0) }.write(to: folder.appendingPathComponent(name))
+    }
+    raw("numbers.raw", (0..<64).map { Float($0) })
+    raw("nan.raw", [Float](repeating: .nan, count: 64))
+    raw("one.raw", [3.5])
+    raw("none.raw", [])
+    let file = try! File.create(folder.appendingPathComponent("small.h5").path)
+    let root = try! file.object("/")
+    for (name, shape) in [("cube", [4, 5, 6]), ("plane", [7, 3])] {
+      _ = try! allocate(createNumbers(in: file, name, shape: shape, double: false))
+    }
+    _ = try! createNumbers(in: file, "empty", shape: [0, 3], double: true)
+    _ = try! createRaw(in: root, "counts", bytes: 8)
   }
 }
