@@ -11,13 +11,14 @@ public struct ByteWriter: Sendable {
     while v >= 128 { bytes.append(UInt8(v & 127 | 128)); v >>= 7 }
     bytes.append(UInt8(v))
   }
+  /// Eight bytes, low first.
   public mutating func put(_ v: UInt64) { for k in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: v >> UInt64(8 * k))) } }
   public mutating func put(_ v: Double) { put(v.bitPattern) }
   /// Length, then the bytes.
   public mutating func put(block v: [UInt8]) { put(varint: v.count); put(v) }
 }
 
-/// Bounds-checked reader of what `ByteWriter` wrote.
+/// Bounds-checked reader of what `ByteWriter` wrote; every call throws `StreamError.truncated` past the end.
 public struct ByteReader: Sendable {
   private let bytes: [UInt8]
   public private(set) var offset = 0
@@ -28,6 +29,7 @@ public struct ByteReader: Sendable {
     defer { offset += 1 }
     return bytes[offset]
   }
+  /// - Throws: `StreamError.invalid` for numbers above `limit`.
   public mutating func varint(limit: Int = Int(Int32.max)) throws -> Int {
     var v = 0, shift = 0
     while true {

@@ -60,6 +60,7 @@ public struct FieldCoding: Equatable, Sendable {
   /// Codes of bound kinds: part of the format.
   static let kinds = ["lossless", "abs", "rel", "pwrel", "psnr", "rate"]
 
+  /// The header blob; docs/format.md section 7.2.
   public var serialised: [UInt8] {
     var w = ByteWriter()
     w.put(FieldCoding.version)
@@ -141,6 +142,7 @@ public struct TileStream: Equatable, Sendable {
   public var payload: [UInt8] = []
   public init() {}
 
+  /// The stream; docs/format.md section 7.3.
   public var bytes: [UInt8] {
     if mask.isEmpty && signs.isEmpty && outliers.isEmpty && side.isEmpty && payload.isEmpty { return [] }
     var w = ByteWriter()
@@ -153,6 +155,7 @@ public struct TileStream: Equatable, Sendable {
     return w.bytes
   }
 
+  /// - Throws: `StreamError` when a length points past the end.
   public init(_ bytes: [UInt8]) throws {
     if bytes.isEmpty { return }
     var r = ByteReader(bytes)

@@ -61,6 +61,8 @@ struct ComparisonResult {
   var masked: Int
   /// Largest |x - x'| / |x|; infinite where a zero or a special value changed.
   var relative: Double
+  /// Points whose bits differ, and those of them that are special in the original.
+  var changed = 0, specialsChanged = 0
 }
 
 /// Statistics of `decoded` against `original`; two passes, the first for the range.
@@ -86,14 +88,14 @@ func compareValues(
   let bins = scale > 0 && scale.isFinite ? scale : max((maximum - minimum) * 1e-3, .leastNormalMagnitude)
   let empty = ErrorStatistics(scale: valid ? bins : 1, minimum: valid ? minimum : 0, maximum: valid ? maximum : 0)
   var statistics = [ErrorStatistics](repeating: empty, count: d.components)
-  var relative = 0.0
+  var relative = 0.0, changed = 0, specials = 0
   for round in 0..<original.walk.rounds {
     let x = try phases.measure("read") { try original.values(round: round, ranks: ranks) }
     let y = try phases.measure("decode") { try decoded.values(round: round, ranks: ranks) }
     guard let x, let y else { continue }
     let region = original.walk.regions[round]
     let jobs = region.tiles.flatMap { t in (0..<d.components).map { (t, $0) } }
-    let results = Slots<ErrorStatistics?>(jobs.count, nil), worst = Slots<Double>(jobs.count, 0)
+    let results = Slots<ErrorStatistics?>(jobs.count, nil), differences = Slots<(relative: Double, changed: Int, specials: Int)>(jobs.count, (0, 0, 0))
     phases.measure("compare") {
       parallelFor(jobs.count, threads: threads) { k in
         let (t, c) = jobs[k]
@@ -101,20 +103,24 @@ func compareValues(
         let a = RawArray(box: box, type: d.type), b = RawArray(box: box, type: d.type)
         a.copy(box, from: x[c]); b.copy(box, from: y[c])
         let mask = RawArray(box: box, elementSize: 1)
-        let (any, r) = maskAndRelative(a, b, d.type, fills, relativeBound, mask.bound(to: UInt8.self))
+        let found = maskAndRelative(a, b, d.type, fills, relativeBound, mask.bound(to: UInt8.self))
         var s = empty
-        s.add(tile: box, original: a, decoded: b, type: d.type, mask: any ? mask : nil)
+        s.add(tile: box, original: a, decoded: b, type: d.type, mask: found.any ? mask : nil)
         results[k] = s
-        worst[k] = r
+        differences[k] = (found.relative, found.changed, found.specials)
       }
     }
     for k in jobs.indices {
       statistics[jobs[k].1].merge(results[k]!)
-      relative = max(relative, worst[k])
+      relative = max(relative, differences[k].relative)
+      changed += differences[k].changed
+      specials += differences[k].specials
     }
   }
-  let (merged, top) = try reduce(statistics, Extremes(maxima: [relative]), ranks: ranks)
-  return ComparisonResult(statistics: merged, minimum: minimum, maximum: maximum, masked: counts.values[0], relative: top.maxima[0])
+  let (merged, top, bits) = try reduce(statistics, Extremes(maxima: [relative]), IntegerSums([changed, specials]), ranks: ranks)
+  return ComparisonResult(
+    statistics: merged, minimum: minimum, maximum: maximum, masked: counts.values[0], relative: top.maxima[0], changed: bits.values[0],
+    specialsChanged: bits.values[1])
 }
 
 private func scan(_ a: RawArray, _ t: ScalarType, _ fills: Set<UInt64>, _ lo: inout Double, _ hi: inout Double, _ masked: inout Int) {
@@ -129,8 +135,8 @@ private func scan(_ a: RawArray, _ t: ScalarType, _ fills: Set<UInt64>, _ lo: in
 /// Marks valid points of `a`; returns whether any is masked and the largest relative difference.
 private func maskAndRelative(
   _ a: RawArray, _ b: RawArray, _ t: ScalarType, _ fills: Set<UInt64>, _ bound: Double, _ mask: UnsafeMutablePointer<UInt8>
-) -> (Bool, Double) {
-  var any = false, worst = 0.0
+) -> (any: Bool, relative: Double, changed: Int, specials: Int) {
+  var any = false, worst = 0.0, changed = 0, specials = 0
   for i in 0..<a.count {
     let x, y: Double, p, q: UInt64
     if t == .float32 {
@@ -142,15 +148,16 @@ private func maskAndRelative(
     }
     if !x.isFinite || (!fills.isEmpty && fills.contains(p)) {
       mask[i] = 0; any = true
-      if p != q { worst = .infinity }
+      if p != q { worst = .infinity; changed += 1; specials += 1 }
       continue
     }
     mask[i] = 1
     if p == q { continue }
+    changed += 1
     if !y.isFinite || x == 0 { if x != y { worst = .infinity } } else {
       let scale = abs(x) < 0x1p-700 ? 0x1p300 : 1, e = abs(x - y) * scale, m = abs(x) * scale
       worst = max(worst, e <= bound * m ? min(e / m, bound) : e / m)
     }
   }
-  return (any, worst)
+  return (any, worst, changed, specials)
 }

@@ -48,6 +48,7 @@ public struct InputOptions: Sendable {
   public init() {}
 }
 
+/// What `compress` is to do.
 public struct CompressOptions: Sendable {
   public var input: String
   public var output: String
@@ -60,7 +61,7 @@ public struct CompressOptions: Sendable {
   /// `nil`: all. An upper end of `Int.max` means "to the end".
   public var steps: Range<Int>?
   public var reading = InputOptions()
-  /// Only codecs that give random access by tile.
+  /// Only codecs that give random access by tile: all of this version do.
   public var tileAccess = false
   /// Threads per rank; at least 1.
   public var threads = 1
@@ -84,6 +85,7 @@ public struct CompressOptions: Sendable {
   }
 }
 
+/// What `decompress` is to do.
 public struct DecompressOptions: Sendable {
   public var input: String
   public var output: String
@@ -101,6 +103,7 @@ public struct DecompressOptions: Sendable {
   public init(input: String, output: String) { self.input = input; self.output = output }
 }
 
+/// What `verify` is to do.
 public struct VerifyOptions: Sendable {
   public var input: String
   /// The original snapshot; `nil`: checksums and decodability only.
@@ -113,7 +116,7 @@ public struct VerifyOptions: Sendable {
   public init(input: String) { self.input = input }
 }
 
-/// `first` is the reference: ranges and relative errors refer to it. Either may be a container or a snapshot.
+/// What `compare` is to do. `first` is the reference: ranges and relative errors refer to it. Either may be a container or a snapshot.
 public struct CompareOptions: Sendable {
   public var first: String
   public var second: String
@@ -125,6 +128,7 @@ public struct CompareOptions: Sendable {
   public init(first: String, second: String) { self.first = first; self.second = second }
 }
 
+/// What `inspect` is to do.
 public struct InspectOptions: Sendable {
   public var input: String
   /// The report as JSON on standard output instead of text.

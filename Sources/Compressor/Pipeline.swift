@@ -53,6 +53,8 @@ func selectedSteps(_ wanted: Range<Int>?, of available: Int, in what: String) th
 
 /// Codes every field and step of a snapshot into a container.
 ///
+/// - Parameter progress: called after every step with one line of text, on every rank.
+/// - Throws: `Failure` or `AgreedError`, the same on all ranks: usage (exit code 1), input or output (2), a corrupt container (4), interruption (75), a bound that is not kept (3; no container is left).
 /// - Collective: all ranks.
 public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
   let started = PhaseClock.now()
@@ -129,6 +131,8 @@ private func readSource(_ input: SnapshotInput, _ field: Int, _ step: Int, ranks
 
 /// Decodes a container, or part of it, into an HDF5 or NetCDF-4 file.
 ///
+/// - Parameter progress: called after every step with one line of text, on every rank.
+/// - Throws: `Failure` or `AgreedError`, the same on all ranks: usage (exit code 1), input or output (2), a corrupt container (4), interruption (75); no output is left.
 /// - Collective: all ranks.
 public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
   let started = PhaseClock.now()
@@ -213,6 +217,8 @@ private func writeField(
 
 /// Checks a container: every checksum, every stream decoded; against the original also every promise.
 ///
+/// - Parameter progress: called after every step with one line of text, on every rank.
+/// - Throws: `Failure` or `AgreedError`, the same on all ranks: usage (exit code 1), input or output (2), a corrupt container (4), interruption (75), a violated bound (3).
 /// - Collective: all ranks.
 public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
   let started = PhaseClock.now()
@@ -251,6 +257,8 @@ public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: 
 
 /// Compares two snapshots or containers field by field; the first is the reference.
 ///
+/// - Parameter progress: called after every step with one line of text, on every rank.
+/// - Throws: `Failure` or `AgreedError`, the same on all ranks: usage (exit code 1), input or output (2), a corrupt container (4), interruption (75).
 /// - Collective: all ranks.
 public func compare(_ o: CompareOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
   let started = PhaseClock.now()
@@ -284,6 +292,7 @@ public func compare(_ o: CompareOptions, ranks: borrowing Communicator, progress
 
 /// What a container holds, without decoding it.
 ///
+/// - Throws: `Failure` or `AgreedError`, the same on all ranks: usage (exit code 1), input or output (2), a corrupt container (4), interruption (75).
 /// - Collective: all ranks.
 public func inspect(_ o: InspectOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
   let started = PhaseClock.now()

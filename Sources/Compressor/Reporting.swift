@@ -94,11 +94,11 @@ func fill(_ r: inout FieldReport, _ c: ComparisonResult, request: ErrorBound?, a
   }
   guard let request else { return }
   switch request {
-  case .absolute, .relative: r.boundKept = top <= absolute
+  case .absolute, .relative: r.boundKept = top <= absolute && c.specialsChanged == 0
   case .pointwiseRelative(let e): r.boundKept = c.relative <= e
-  case .psnr(let db): r.boundKept = !(r.psnrDB < db)
+  case .psnr(let db): r.boundKept = !(r.psnrDB < db) && c.specialsChanged == 0
   case .rate(let wanted): r.boundKept = rateKept(r, wanted)
-  case .lossless: r.boundKept = top == 0
+  case .lossless: r.boundKept = top == 0 && c.changed == 0
   }
 }
 

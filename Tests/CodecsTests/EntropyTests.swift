@@ -1,28 +1,21 @@
 import CKernels
+import Glibc
+import Support
 import Testing
 @testable import Codecs
 
-struct SplitMix { var s: UInt64
-  mutating func next() -> UInt64 { s &+= 0x9E3779B97F4A7C15; var z = s; z = (z ^ z >> 30) &* 0xBF58476D1CE4E5B9; z = (z ^ z >> 27) &* 0x94D049BB133111EB; return z ^ z >> 31 }
-  mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
-}
-
 /// Values whose scale follows their class, as the coder expects.
 func sample(_ n: Int, seed: UInt64, classes: Range<Int>) -> ([UInt8], [Int32]) {
-  var g = SplitMix(s: seed)
+  var g = SplitMix64(seed: seed)
   var cls = [UInt8](), val = [Int32]()
   for _ in 0..<n {
     let c = classes.lowerBound + Int(g.next() % UInt64(classes.count))
-    let mean = 1.0 * pow2((Double(c) + 11.5) / 4 - 12)
-    var m = 0.0
-    let u = g.unit(); m = -mean * ln(1 - u)
+    let mean = exp2((Double(c) + 11.5) / 4 - 12)
+    let m = -mean * log(1 - g.uniform())
     cls.append(UInt8(c)); val.append(Int32(min(m.rounded(), 1e9)) * (g.next() & 1 == 0 ? 1 : -1))
   }
   return (cls, val)
 }
-import Glibc
-func pow2(_ x: Double) -> Double { exp2(x) }
-func ln(_ x: Double) -> Double { log(x) }
 
 func code(_ t: ClassTables, _ cls: [UInt8], _ val: [Int32]) -> [UInt8] {
   var scratch = [UInt8](repeating: 0, count: val.count * 3 + 64)
@@ -67,7 +60,7 @@ func roundTripUnderShippedAndCountedTables(n: Int, classes: Range<Int>) throws {
 
 @Test func garbageStreamsAndTablesNeverTrap() {
   for seed in 0..<2000 {
-    var g = SplitMix(s: UInt64(seed))
+    var g = SplitMix64(seed: UInt64(seed))
     let bytes = (0..<Int(g.next() % 80)).map { _ in UInt8(truncatingIfNeeded: g.next()) }
     let cls = (0..<200).map { _ in UInt8(g.next() % 96) }
     _ = decode(.shipped, cls, bytes)

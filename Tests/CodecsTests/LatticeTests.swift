@@ -1,5 +1,6 @@
 import Codecs
 import Fields
+import Support
 import Testing
 
 @Suite struct LatticeTests {
@@ -16,7 +17,7 @@ import Testing
 
   @Test(arguments: ScalarType.allCases)
   func found(type: ScalarType) throws {
-    var r = LosslessRandom(1)
+    var r = SplitMix64(seed: 1)
     let n = 5000
     for (step, divisor, multiple) in [(0.001, 1000, 1), (0.25, 4, 1), (20, 1, 20), (0.5, 2, 1), (0.05, 100, 5), (1e-6, 1_000_000, 1)] {
       let k = (0..<n).map { _ in Int(r.next() % 60_000) - 30_000 }
@@ -45,7 +46,7 @@ import Testing
   }
 
   @Test func nearLattice() throws {
-    var r = LosslessRandom(8)
+    var r = SplitMix64(seed: 8)
     let a = lattice(.float32, 3000) { _ in Double(Int(r.next() % 30_000)) / 1000 + 1e-6 * (2 * r.uniform() - 1) }
     #expect(quantum(a) == nil)
     var d = DecimalLattice(tolerance: 3e-6), coarse = DecimalLattice(tolerance: 2e-4)
@@ -62,7 +63,7 @@ import Testing
 
   @Test(arguments: ScalarType.allCases)
   func notFound(type: ScalarType) {
-    var r = LosslessRandom(2)
+    var r = SplitMix64(seed: 2)
     #expect(quantum(lattice(type, 100) { _ in r.normal() }) == nil)
     #expect(quantum(lattice(type, 100) { $0 == 50 ? -0.0 : Double($0) }) == nil)
     #expect(quantum(lattice(type, 100) { $0 == 50 ? .nan : Double($0) }) == nil)
@@ -92,7 +93,7 @@ import Testing
     }
     return a
   }
-  func states(_ a: RawArray, parts: Int, _ r: inout LosslessRandom) -> DecimalLattice {
+  func states(_ a: RawArray, parts: Int, _ r: inout SplitMix64) -> DecimalLattice {
     let n = a.count
     var masks = [[UInt8]](repeating: [UInt8](repeating: 0, count: n), count: parts)
     for i in 0..<n { masks[1 + i * 7 % (parts - 1)][i] = 1 }   // part 0 is idle
@@ -112,7 +113,7 @@ import Testing
 
   @Test(arguments: ScalarType.allCases, [false, true])
   func shifted(type: ScalarType, product: Bool) throws {
-    var r = LosslessRandom(11)
+    var r = SplitMix64(seed: 11)
     let n = 6000
     for (d, s) in [(1000.0, -10.0), (100, 273.15), (10_000, 1), (20, -273.15), (500, 1000)] {
       let k = (0..<n).map { _ in Int(r.next() % 60_000) - 20_000 }
@@ -149,7 +150,7 @@ import Testing
   }
 
   @Test func shiftedRange() {
-    var r = LosslessRandom(12)
+    var r = SplitMix64(seed: 12)
     let k = (0..<4000).map { _ in Int(r.next() % 9_000_000) - 4_500_000 }
     let a = packed(.float32, k, 1000, -10, product: false)
     var d = DecimalLattice()

@@ -1,11 +1,12 @@
 import Codecs
 import Fields
 import Foundation
+import Support
 import Testing
 
 @Suite struct LogMappingTests {
   @Test func accuracy() {
-    var r = LosslessRandom(4), worst = 0.0, back = 0.0
+    var r = SplitMix64(seed: 4), worst = 0.0, back = 0.0
     for _ in 0..<200_000 {
       let x = Double(bitPattern: (r.next() >> 1) % 0x7ff0_0000_0000_0000)
       if x == 0 { continue }
@@ -29,7 +30,7 @@ import Testing
   }
 
   @Test func monotoneOnFloat32() {
-    var r = LosslessRandom(5)
+    var r = SplitMix64(seed: 5)
     for _ in 0..<100_000 {
       let b = UInt32(truncatingIfNeeded: r.next()) % 0x7f7f_fffe + 1
       #expect(LogMapping.log2(Double(Float(bitPattern: b))) < LogMapping.log2(Double(Float(bitPattern: b + 1))))
@@ -43,7 +44,7 @@ import Testing
   @Test(arguments: ScalarType.allCases, [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6])
   func relativeBoundHolds(type: ScalarType, e: Double) throws {
     let box = losslessBox(Index3(16, 18, 20)), a = RawArray(box: box, type: type), n = box.count
-    var r = LosslessRandom(6)
+    var r = SplitMix64(seed: 6)
     for i in 0..<n {
       let tiny = type == .float32 ? 1e-42 : 0x1p-1045
       let v: Double = i % 9 == 0 ? 0 : i % 31 == 0 ? r.normal() * tiny : i % 37 == 0 ? (type == .float32 ? 3.4e38 : 1.79e308) : r.normal() * exp(r.normal() * 10)

@@ -1,6 +1,7 @@
 import Codecs
 import Fields
 import Foundation
+import Support
 import Testing
 
 @Suite struct LosslessCodecTests {
@@ -8,7 +9,7 @@ import Testing
 
   static func tile(_ kind: String, _ s: Index3, _ type: ScalarType, seed: UInt64) -> RawArray {
     let a = RawArray(box: losslessBox(s), type: type)
-    var r = LosslessRandom(seed)
+    var r = SplitMix64(seed: seed)
     func smooth(_ z: Int, _ y: Int, _ x: Int) -> Double { sin(0.2 * Double(x) + 0.1 * Double(y)) * cos(0.15 * Double(z)) + 0.3 }
     switch kind {
     case "smooth": a.fill(smooth)
@@ -34,7 +35,7 @@ import Testing
   func everyBitComesBack(kind: String, type: ScalarType) throws {
     for (n, s) in losslessShapes.enumerated() {
       let a = Self.tile(kind, s, type, seed: UInt64(n))
-      var r = LosslessRandom(77 + UInt64(n))
+      var r = SplitMix64(seed: 77 + UInt64(n))
       let some = (0..<a.count).map { _ in UInt8(r.next() % 4 == 0 ? 0 : 1) }
       for mask in [nil, some, [UInt8](repeating: 0, count: a.count)] {
         let bytes = mask == nil ? LosslessCodec.encode(a, mask: nil) : LosslessCodec.encode(a, mask: mask!)
@@ -79,7 +80,7 @@ import Testing
     let valid = ["smooth", "rough", "wide", "spots", "constant"].map { LosslessCodec.encode(Self.tile($0, s, type, seed: 5), mask: nil) }
     let out = RawArray(box: losslessBox(s), type: type)
     for seed in 0..<2000 as Range<UInt64> {
-      var r = LosslessRandom(seed)
+      var r = SplitMix64(seed: seed)
       let bytes = losslessDamage(valid, &r)
       bytes.withUnsafeBytes { p in try? LosslessCodec.decode(p, into: out, mask: nil) }
     }

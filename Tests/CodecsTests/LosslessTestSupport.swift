@@ -1,17 +1,8 @@
 import Fields
+import Support
 
-/// Fixed-seed random numbers; the seed is printed by the test that takes it as an argument.
-struct LosslessRandom: RandomNumberGenerator {
-  var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-  mutating func uniform() -> Double { Double(next() >> 11) / 9007199254740992 }
+extension SplitMix64 {
+  /// Nearly normal: mean 0, variance 1, bounded by 6.
   mutating func normal() -> Double { (0..<12).reduce(-6.0) { s, _ in s + uniform() } }
 }
 
@@ -41,7 +32,7 @@ let losslessShapes: [Index3] = [
 func losslessBox(_ s: Index3) -> Box { Box(shape: s).shifted(by: Index3(5, -3, 11)) }
 
 /// Damages a stream: random bytes, or a valid stream cut, extended or with bytes changed.
-func losslessDamage(_ valid: [[UInt8]], _ r: inout LosslessRandom) -> [UInt8] {
+func losslessDamage(_ valid: [[UInt8]], _ r: inout SplitMix64) -> [UInt8] {
   let kind = Int(r.next() % 4)
   if kind == 0 { return (0..<Int(r.next() % 300)).map { i in UInt8(truncatingIfNeeded: i == 0 ? r.next() % 16 : r.next()) } }
   var b = valid[Int(r.next() % UInt64(valid.count))]

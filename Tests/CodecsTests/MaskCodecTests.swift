@@ -1,9 +1,10 @@
 import Codecs
 import Fields
+import Support
 import Testing
 
 @Suite struct MaskCodecTests {
-  static func plane(_ kind: Int, _ s: Index3, _ r: inout LosslessRandom) -> [UInt8] {
+  static func plane(_ kind: Int, _ s: Index3, _ r: inout SplitMix64) -> [UInt8] {
     var c: [UInt8] = []
     for z in 0..<s.z { for y in 0..<s.y { for x in 0..<s.x {
       switch kind {
@@ -21,7 +22,7 @@ import Testing
   @Test(arguments: 0..<6)
   func everyCategoryComesBack(kind: Int) throws {
     for s in losslessShapes {
-      var r = LosslessRandom(UInt64(kind))
+      var r = SplitMix64(seed: UInt64(kind))
       let c = Self.plane(kind, s, &r), box = losslessBox(s)
       let within = c.map { _ in UInt8(r.next() % 5 == 0 ? 0 : 1) }
       let bytes = MaskCodec.encode(c, box: box), part = MaskCodec.encode(c, box: box, within: within)
@@ -36,7 +37,7 @@ import Testing
   }
 
   @Test func costs() {
-    var r = LosslessRandom(1)
+    var r = SplitMix64(seed: 1)
     let s = Index3(20, 64, 64)
     #expect(MaskCodec.encode(Self.plane(4, s, &r), box: losslessBox(s)).count < 150)
     #expect(MaskCodec.encode(Self.plane(5, s, &r), box: losslessBox(s)).count < 450)
@@ -46,11 +47,11 @@ import Testing
 
   @Test func garbageNeverCrashes() {
     let s = Index3(4, 7, 9), box = losslessBox(s)
-    var r = LosslessRandom(3)
+    var r = SplitMix64(seed: 3)
     let valid = (1..<6).map { MaskCodec.encode(Self.plane($0, s, &r), box: box) }
     var out = [UInt8](repeating: 0, count: s.product)
     for seed in 0..<2000 as Range<UInt64> {
-      var r = LosslessRandom(seed)
+      var r = SplitMix64(seed: seed)
       let bytes = losslessDamage(valid, &r)
       bytes.withUnsafeBytes { p in try? MaskCodec.decode(p, box: box, into: &out) }
     }
@@ -59,7 +60,7 @@ import Testing
   @Test(arguments: [ScalarType.float32, .float64])
   func specialValues(type: ScalarType) throws {
     let a = RawArray(box: losslessBox(Index3(7, 8, 9)), type: type)
-    var r = LosslessRandom(11)
+    var r = SplitMix64(seed: 11)
     a.fill { _, _, _ in r.normal() }
     let w: UInt64 = type == .float32 ? 0xffff_ffff : .max
     let top: UInt64 = type == .float32 ? 0x7f80_0000 : 0x7ff0_0000_0000_0000

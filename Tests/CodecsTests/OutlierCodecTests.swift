@@ -1,6 +1,7 @@
 import Codecs
 import Fields
 import Foundation
+import Support
 import Testing
 
 @Suite struct OutlierCodecTests {
@@ -13,7 +14,7 @@ import Testing
   @Test(arguments: [ScalarType.float32, .float64], [0, 1e-300, 1e-9, 1e-7, 1e-3, 0.5, 100])
   func boundHolds(type: ScalarType, bound: Double) throws {
     for s in losslessShapes {
-      var r = LosslessRandom(UInt64(s.product))
+      var r = SplitMix64(seed: UInt64(s.product))
       let a = RawArray(box: losslessBox(s), type: type), y = RawArray(box: a.box, type: type)
       a.fill { z, y, x in 100 * sin(0.1 * Double(x + y)) + Double(z) }
       // Gaussian errors with some far outliers and some that are no numbers.
@@ -37,7 +38,7 @@ import Testing
   @Test(arguments: [(2.0, 0.34), (2.5, 0.13), (3.0, 0.04)])
   func cost(ratio: Double, limit: Double) {
     let a = RawArray(box: Box(shape: Index3(32, 32, 32)), type: .float32, zeroed: true), y = RawArray(box: a.box, type: .float32)
-    var r = LosslessRandom(9)
+    var r = SplitMix64(seed: 9)
     // Box-Muller: true tails.
     y.fill { _, _, _ in sqrt(-2 * log(1 - r.uniform())) * cos(2 * .pi * r.uniform()) }
     let bits = 8 * Double(OutlierCodec.encode(original: a, decoded: y, mask: nil, bound: ratio).count) / Double(a.count)
@@ -47,7 +48,7 @@ import Testing
   @Test func garbageNeverCrashes() {
     for type in ScalarType.allCases {
       let a = RawArray(box: losslessBox(Index3(5, 6, 7)), type: type)
-      var r = LosslessRandom(2)
+      var r = SplitMix64(seed: 2)
       let valid = [0.3, 1, 2].map { b in
         a.fill { _, _, _ in 0 }
         let y = RawArray(box: a.box, type: type)
@@ -55,7 +56,7 @@ import Testing
         return OutlierCodec.encode(original: a, decoded: y, mask: nil, bound: b)
       }
       for seed in 0..<2000 as Range<UInt64> {
-        var r = LosslessRandom(seed)
+        var r = SplitMix64(seed: seed)
         let bytes = losslessDamage(valid, &r)
         bytes.withUnsafeBytes { p in try? OutlierCodec.decode(p, decoded: a, bound: 1) }
       }

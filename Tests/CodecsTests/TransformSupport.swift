@@ -2,18 +2,13 @@ import CKernels
 import Codecs
 import Fields
 import Foundation
+import Support
 
-/// Reproducible noise.
+/// Reproducible noise in -1 ..< 1; prints its seed.
 struct NoiseSource {
-  var state: UInt64
-  init(seed: UInt64) { state = seed; print("seed \(seed)") }
-  mutating func next() -> Double {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return Double(Int64(bitPattern: z ^ z >> 31)) * 0x1p-63
-  }
+  private var numbers: SplitMix64
+  init(seed: UInt64) { numbers = SplitMix64(seed: seed); print("seed \(seed)") }
+  mutating func next() -> Double { Double(Int64(bitPattern: numbers.next())) * 0x1p-63 }
 }
 
 extension RawArray {
