@@ -41,6 +41,8 @@ public struct FieldCoding: Equatable, Sendable {
   public var bound: Double?
   /// Quantiser step of the transforms.
   public var step = 0.0
+  /// Taken from the values before a transform; 0 unless they lie far from zero compared with their range.
+  public var offset = 0.0
   /// Reconstruction shifts for |q| = 1, 2, >= 3 in 1/256 of a step.
   public var shifts: [UInt8] = [0, 0, 0]
   /// Bit patterns that are masked, ascending; category k of a mask is entry k - 1.
@@ -65,7 +67,7 @@ public struct FieldCoding: Equatable, Sendable {
     var w = ByteWriter()
     w.put(FieldCoding.version)
     w.put(member.rawValue)
-    w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16))
+    w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16) | (offset != 0 ? 32 : 0))
     w.put(UInt8(FieldCoding.kinds.firstIndex(of: request.kind)!))
     if request != .lossless { w.put(request.value); w.put(absolute) }
     // The pointwise bound is one of the two numbers above.
@@ -82,7 +84,9 @@ public struct FieldCoding: Equatable, Sendable {
     case .interpolation:
       w.put(block: settings); w.put(block: model); w.put(tables)
     case .lapped16, .lapped8, .wavelet97:
-      w.put(step); w.put(shifts); w.put(block: model); w.put(tables)
+      w.put(step)
+      if offset != 0 { w.put(offset) }
+      w.put(shifts); w.put(block: model); w.put(tables)
     }
     return w.bytes
   }
@@ -93,7 +97,7 @@ public struct FieldCoding: Equatable, Sendable {
     guard try r.byte() == FieldCoding.version else { throw StreamError(.unknownVersion, offset: 0) }
     guard let m = Member(rawValue: try r.byte()) else { throw StreamError(.unknownVersion, offset: 1) }
     let flags = try r.byte()
-    guard let t = ScalarType(rawValue: flags & 3), flags < 32 else { throw StreamError(.invalid, offset: 2) }
+    guard let t = ScalarType(rawValue: flags & 3), flags < 64 else { throw StreamError(.invalid, offset: 2) }
     self.init(member: m, workType: t)
     logarithmic = flags & 4 != 0
     let kind = Int(try r.byte())
@@ -120,6 +124,8 @@ public struct FieldCoding: Equatable, Sendable {
     case .lapped16, .lapped8, .wavelet97:
       step = try r.double()
       guard step > 0, step.isFinite else { throw StreamError(.invalid, offset: r.offset) }
+      if flags & 32 != 0 { offset = try r.double() }
+      guard offset.isFinite else { throw StreamError(.invalid, offset: r.offset) }
       shifts = try r.take(3); model = try r.block(); tables = try r.take(r.remaining)
     }
     guard r.remaining == 0 else { throw StreamError(.invalid, offset: r.offset) }

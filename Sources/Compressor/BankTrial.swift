@@ -48,7 +48,9 @@ final class BankTrial {
     let every = wanted >= 6 ? 3 : max(1, wanted / 2)
     probes = Set(all.indices.filter { $0 % every == 0 }.map { all[$0] })
     let chosen = all.filter { layout.units.contains($0) }
-    let transforms = encoder.special == nil && encoder.forced != .interpolation
+    // Coefficients must stay within 32-bit integers: none beyond 2^22 steps of range.
+    let fits = (encoder.target.rmse ?? .infinity) * 0x1p22 > encoder.survey.range
+    let transforms = encoder.special == nil && encoder.forced != .interpolation && fits
     let halo = transforms ? BankTrial.halo : 0
     var units: [Unit] = [], wide: [RawArray] = []
     for c in 0..<layout.components {

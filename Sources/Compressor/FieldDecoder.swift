@@ -112,7 +112,7 @@ final class FieldDecoder: @unchecked Sendable {
 
   /// Values of a tile in the stored type from working values: logarithm undone, outliers applied, specials put back.
   func finish(_ values: RawArray, _ staged: Staged) throws -> RawArray {
-    let out = Restoration.stored(values, type: type, negative: staged.negative, mask: staged.maskPointer)
+    let out = Restoration.stored(values, type: type, offset: coding.offset, negative: staged.negative, mask: staged.maskPointer)
     if !staged.outliers.isEmpty {
       guard let bound = coding.bound else { throw StreamError(.invalid, offset: 0) }
       try staged.outliers.withUnsafeBytes { try OutlierCodec.decode($0, decoded: out, bound: bound) }

@@ -71,6 +71,7 @@ extension FieldEncoder {
     var coding = start
     coding.member = shapes.member
     coding.step = step
+    coding.offset = offset
     let first = layout.units.lowerBound
     let own = coefficients.indices.filter { sampled.contains(first + $0) }
     let error = try phases.measure("fit") {
@@ -160,6 +161,7 @@ extension FieldEncoder {
         let d = RawArray(box: u.box, type: workType)
         d.copy(d.box, from: decoded[c])
         u.decoded = d
+        u.offset = offset
         var s = empty
         finish(u, statistics: &s)
         results[j] = s

@@ -38,6 +38,11 @@ package final class FieldEncoder {
   let workType: ScalarType
   let special: SpecialValues?
   let phases: PhaseClock
+  /// Taken from the values before a transform: the middle of the range where that is far from zero.
+  var offset: Double {
+    let middle = survey.minimum + survey.range / 2
+    return !target.logarithmic && abs(middle) > 4 * survey.range ? middle : 0
+  }
   /// Set when all values are multiples of a decimal or binary quantum.
   var lattice: DecimalLattice.Quantum?
 
@@ -159,6 +164,18 @@ package final class FieldEncoder {
   /// Working values of a region with halo, for the transforms (never masked).
   func workRegion(_ a: RawArray) -> RawArray {
     if target.logarithmic { return LogMapping.forward(a, mask: nil, logType: workType).log }
+    if offset != 0 {
+      let w = RawArray(box: a.box, type: workType)
+      func value(_ i: Int) -> Double { (source.type == .float32 ? Double(a.bound(to: Float.self)[i]) : a.bound(to: Double.self)[i]) - offset }
+      if workType == .float32 {
+        let d = w.bound(to: Float.self)
+        for i in 0..<a.count { d[i] = Float(value(i)) }
+      } else {
+        let d = w.bound(to: Double.self)
+        for i in 0..<a.count { d[i] = value(i) }
+      }
+      return w
+    }
     return workType == source.type ? a : widened(a)
   }
 
@@ -172,7 +189,7 @@ package final class FieldEncoder {
 
   /// Decoded tile in the stored type: mapping undone, outliers found, applied and coded, specials restored. Adds to `statistics`.
   func finish(_ u: Unit, statistics: inout ErrorStatistics) {
-    let restored = Restoration.stored(u.decoded!, type: source.type, negative: u.negative, mask: u.maskPointer)
+    let restored = Restoration.stored(u.decoded!, type: source.type, offset: u.offset, negative: u.negative, mask: u.maskPointer)
     if let bound = target.pointwise {
       u.stream.outliers = target.logarithmic
         ? OutlierCodec.encodeRelative(original: u.original, decoded: restored, mask: u.maskPointer, bound: bound)

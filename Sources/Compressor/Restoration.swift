@@ -5,10 +5,22 @@ import Fields
 /// From the values a codec decodes to the values a user gets. The same code runs in the encoder's check and in every decoder.
 enum Restoration {
   /// Rounds to the stored type; undoes the logarithm where `negative` is not empty. Masked cells are left as they are.
-  static func stored(_ decoded: RawArray, type: ScalarType, negative: [UInt8], mask: UnsafePointer<UInt8>?) -> RawArray {
+  static func stored(_ decoded: RawArray, type: ScalarType, offset: Double = 0, negative: [UInt8], mask: UnsafePointer<UInt8>?) -> RawArray {
     if !negative.isEmpty {
       let out = RawArray(box: decoded.box, type: type)
       LogMapping.inverse(decoded, negative: negative, mask: mask, into: out)
+      return out
+    }
+    if offset != 0 {
+      let out = RawArray(box: decoded.box, type: type)
+      func value(_ i: Int) -> Double { (decoded.elementSize == 4 ? Double(decoded.bound(to: Float.self)[i]) : decoded.bound(to: Double.self)[i]) + offset }
+      if type == .float32 {
+        let d = out.bound(to: Float.self)
+        for i in 0..<out.count { d[i] = Float(value(i)) }
+      } else {
+        let d = out.bound(to: Double.self)
+        for i in 0..<out.count { d[i] = value(i) }
+      }
       return out
     }
     if decoded.elementSize == type.size { return decoded }

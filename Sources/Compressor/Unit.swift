@@ -8,6 +8,8 @@ final class Unit: @unchecked Sendable {
   /// Number of its stream.
   let index: Int
   let box: Box
+  /// What to add to decoded values.
+  var offset = 0.0
   /// Values as given, stored type.
   var original: RawArray
   /// Special-value category per cell, 0 = valid; `nil`: all valid.
