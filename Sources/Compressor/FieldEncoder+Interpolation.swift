@@ -80,7 +80,7 @@ extension FieldEncoder {
               let again = RawArray(box: u.box, elementSize: u.work.elementSize)
               try decodeInterpolated(u.stream.payload, codec, tables, u.maskPointer, workspaces.of(i, part.count), into: again)
               guard sameBits(again, u.decoded!, u.maskPointer) else { throw CompressorError.notReproduced(stream: u.index) }
-            } catch { failures[i] = error }
+            } catch is StreamError { failures[i] = CompressorError.notReproduced(stream: u.index) } catch { failures[i] = error }
           }
         }
         for i in part.indices { if let e = failures[i] { throw e } }

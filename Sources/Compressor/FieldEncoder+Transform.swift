@@ -119,7 +119,7 @@ extension FieldEncoder {
               let again = RawArray(box: q.box, elementSize: 4)
               try decodeBands(stream, shapes, model, tables, into: again)
               guard sameBits(again, q, nil) else { throw CompressorError.notReproduced(stream: first + i) }
-            } catch { failures[i] = error }
+            } catch is StreamError { failures[i] = CompressorError.notReproduced(stream: first + i) } catch { failures[i] = error }
           }
           if reconstruct {
             dequantise(q, k, into: coefficients[i])

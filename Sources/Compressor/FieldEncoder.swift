@@ -310,7 +310,7 @@ package final class FieldEncoder {
                 let again = RawArray(box: u.box, type: source.type)
                 try u.stream.payload.withUnsafeBytes { try LosslessCodec.decode($0, into: again, mask: u.maskPointer) }
                 guard sameBits(again, u.original, u.maskPointer) else { throw CompressorError.notReproduced(stream: u.index) }
-              } catch { failures[i] = error }
+              } catch is StreamError { failures[i] = CompressorError.notReproduced(stream: u.index) } catch { failures[i] = error }
             }
           }
           if check || !exact {

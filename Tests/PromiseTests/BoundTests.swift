@@ -137,6 +137,32 @@ extension Promises {
       try Bounds.check("lossless", trials)
     }
 
+    /// Large tiles in which nothing happens after the first cells: values and masks that cost no bits for a long time.
+    @Test func quietTiles() throws {
+      let n = 2_200_000
+      var quiet = [Double](repeating: 0, count: n), masked = quiet, outliers = quiet, exact = quiet, signs = quiet
+      for i in 0..<n {
+        let inTile = i % 262_144, wave = sin(Double(i) * 0.001)
+        if inTile < 3000 || i == n / 2 { quiet[i] = wave }
+        let gone = inTile < 500 && i % 3 == 0
+        masked[i] = gone ? .nan : wave
+        exact[i] = gone ? .nan : 1.5
+        outliers[i] = inTile < 3 ? 1000 * wave : wave
+        signs[i] = inTile == 7 ? -1 : 2
+      }
+      var trials: [Trial] = []
+      for type in [ScalarType.float32, .float64] {
+        let f = type == .float32 ? "f" : "d"
+        trials.append(Trial(name: "quiet-\(f)", original: Values(type, [n], quiet), bound: "lossless", value: 0))
+        if type == .float64 { continue }
+        trials.append(Trial(name: "masked-\(f)", original: Values(type, [n], masked), bound: "rel", value: 1e-2))
+        trials.append(Trial(name: "masked-exact-\(f)", original: Values(type, [n], exact), bound: "lossless", value: 0))
+        trials.append(Trial(name: "outliers-\(f)", original: Values(type, [n], outliers), bound: "abs", value: 1e-2))
+        trials.append(Trial(name: "signs-\(f)", original: Values(type, [n], signs), bound: "pwrel", value: 1e-2))
+      }
+      try Bounds.check("quiet", trials)
+    }
+
     /// Fields with hardly anything in them.
     @Test func degenerate() throws {
       let seed: UInt64 = 93

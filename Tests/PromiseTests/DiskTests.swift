@@ -120,7 +120,7 @@ extension Promises {
     @Test(.enabled(if: Promises.long, "set ALIDADE_LONG_TESTS"), .timeLimit(.minutes(20))) func tenThousandTiles() throws {
       let place = try Workplace("tiles")
       let plane = Pattern.waves.values([48, 48, 48], seed: 81).map { Float($0) }
-      FileManager.default.createFile(atPath: place.path("in.raw"), contents: nil)
+      _ = FileManager.default.createFile(atPath: place.path("in.raw"), contents: nil)
       let out = try FileHandle(forWritingTo: place.folder.appendingPathComponent("in.raw"))
       for c in 0..<1250 { try plane.map { $0 * Float(1 + c % 7) + Float(c) * 0.01 }.withUnsafeBytes { try out.write(contentsOf: Data($0)) } }
       try out.close()
@@ -138,7 +138,7 @@ extension Promises {
     func beyondTwoGibibytes(_ bound: String) throws {
       let place = try Workplace("two-gibibytes")
       let nz = 580, n = 1024
-      FileManager.default.createFile(atPath: place.path("in.raw"), contents: nil)
+      _ = FileManager.default.createFile(atPath: place.path("in.raw"), contents: nil)
       let out = try FileHandle(forWritingTo: place.folder.appendingPathComponent("in.raw"))
       try out.truncate(atOffset: UInt64(nz * n * n * 4))
       for z in [0, 1, 2, 3, 300, 301, nz - 2, nz - 1] {
