@@ -48,6 +48,7 @@ let package = Package(
     .testTarget(name: "FieldsTests", dependencies: ["Fields", "Support"]),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics", "Support"]),
     .testTarget(name: "CodecsTests", dependencies: ["Codecs", "CKernels", "Support"]),
+    .testTarget(name: "GoldenTests", dependencies: ["Support", "RankTests", "Tool"]),
     .testTarget(name: "LauncherTests", dependencies: ["Support", "RankTests"]),
     .testTarget(name: "CommandLineTests", dependencies: ["Support", "Tool", "Solver"]),
     .testTarget(name: "PromiseTests", dependencies: ["Support", "Fields", "HDF5", "CHDF5", "CHDF5Parallel", "Tool", "RankTests"]),

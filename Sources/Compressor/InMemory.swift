@@ -1,3 +1,4 @@
+public import Codecs
 public import Fields
 public import MPI
 public import SnapshotIO
@@ -7,14 +8,15 @@ public import SnapshotIO
 
 /// Encodes one field at one step.
 ///
+/// - Parameter member: one codec instead of the choice of the bank.
 /// - Parameter verify: whether every stream is decoded again and the errors are measured.
 /// - Parameter phases: collects the seconds of each phase of this rank.
 /// - Collective: all ranks.
 public func encodeField(
-  _ source: FieldSource, bound: ErrorBound, threads: Int = 1, verify: Bool = true, phases: PhaseClock = PhaseClock(),
-  ranks: borrowing Communicator
+  _ source: FieldSource, bound: ErrorBound, member: FieldCoding.Member? = nil, threads: Int = 1, verify: Bool = true,
+  phases: PhaseClock = PhaseClock(), ranks: borrowing Communicator
 ) throws -> EncodedField {
-  try FieldEncoder(source, bound: bound, threads: threads, check: verify, phases: phases, ranks: ranks).encode(ranks: ranks)
+  try FieldEncoder(source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks).encode(ranks: ranks)
 }
 
 /// Writes one encoded field as a container.
