@@ -145,8 +145,8 @@ extension Promises {
       for p in job.processes(launcher: true) { kill(p, SIGTERM) }
       let o = try job.end()
       #expect(!o.timedOut)
-      let now = try place.bytes("launch.ald")
-      #expect(now == old || now == (try place.bytes("new")))
+      let now = try place.bytes("launch.ald"), new = try place.bytes("new")
+      #expect(now == old || now == new)
     }
   }
 }
