@@ -35,7 +35,7 @@ package final class FieldEncoder {
   let threads: Int
   let check: Bool
   let forced: FieldCoding.Member?
-  let workType: ScalarType
+  private(set) var workType: ScalarType
   let special: SpecialValues?
   let phases: PhaseClock
   /// Taken from the values before a transform: the middle of the range where that is far from zero.
@@ -91,8 +91,13 @@ package final class FieldEncoder {
     }
     if forced == nil {
       lattice = try phases.measure("survey") { try findLattice(ranks: ranks) }
-      if let q = lattice, target.lossless || (target.rmse ?? .infinity) < 0.3 * q.step, !target.logarithmic,
-        let exact = try runLattice(coding, ranks: ranks) { return exact }
+      if let q = lattice, target.lossless || (target.rmse ?? .infinity) < 0.3 * q.step, !target.logarithmic {
+        // Lattices are coded in the type as stored, whatever arithmetic the bound would ask of other codecs.
+        let other = workType
+        workType = source.type
+        if let exact = try runLattice(coding, ranks: ranks) { return exact }
+        workType = other
+      }
     }
     if target.lossless || forced == .lossless {
       coding.workType = source.type
