@@ -9,7 +9,7 @@ final class BandShapes: @unchecked Sendable {
   let transform: BandLayout.Transform
   private let starts: [[Int]]
 
-  init(_ member: FieldCoding.Member, grid: Grid, tiles: TileGrid) {
+  init(_ member: FieldCoding.Member, grid: Grid) {
     self.member = member
     switch member {
     case .lapped16, .lapped8:

@@ -18,10 +18,6 @@ final class BankTrial {
   private(set) var levelRule = 0
   /// d log rmse / d log step near the step.
   private(set) var slope = 1.0
-  /// Sample-domain over coefficient-domain squared error (1 for orthonormal transforms).
-  private(set) var gain = 1.0
-  /// Expected bits per valid value, and rmse over the wanted one.
-  private(set) var bits = 0.0
   /// This rank's sampled tiles, without halo.
   let units: [Unit]
   /// Prediction statistics of the sample at `statisticsStep`, summed over ranks.
@@ -97,7 +93,7 @@ final class BankTrial {
       if let l = local, best.map({ l.score(encoder.target) < $0.score(encoder.target) }) ?? true { best = l }
     }
     let b = best!
-    member = b.member; step = b.step; levelRule = b.rule; gain = b.gain; bits = b.bits; statistics = b.statistics; slope = b.slope
+    member = b.member; step = b.step; levelRule = b.rule; statistics = b.statistics; slope = b.slope
   }
 
   /// Bits per value that no level rule of the interpolation has been seen to gain.
@@ -107,7 +103,7 @@ final class BankTrial {
   private static func sideBits(_ m: FieldCoding.Member) -> Double { m == .wavelet97 ? 0 : m == .interpolation ? 8 * 28 : 8 * 37 }
 
   struct Candidate {
-    var member: FieldCoding.Member, rule: Int, step: Double, bits: Double, rmse: Double, gain: Double, statistics: [Int64], slope = 1.0
+    var member: FieldCoding.Member, rule: Int, step: Double, bits: Double, rmse: Double, statistics: [Int64], slope = 1.0
     /// Smaller is better: bits corrected to the wanted error at 6.02 dB per bit, or log error at the wanted rate.
     func score(_ t: Target) -> Double {
       if let r = t.rmse { return bits + min(max(log2(max(rmse, 1e-300) / r), -0.25), 0.25) * min(1, bits) }
@@ -126,7 +122,7 @@ final class BankTrial {
       }
       let (bits, e) = try trial.cost(found.step, count, share, ranks)
       let side = BankTrial.sideBits(m) / Double(max(1, encoder.survey.valid))
-      return Candidate(member: m, rule: rule, step: found.step, bits: bits + side, rmse: e, gain: trial.gain, statistics: trial.statistics, slope: found.slope)
+      return Candidate(member: m, rule: rule, step: found.step, bits: bits + side, rmse: e, statistics: trial.statistics, slope: found.slope)
     }
     // Rate: bits fall about one per doubling of the step where most coefficients are active.
     var s = encoder.survey.range * exp2(-target.rate! - 1)
@@ -142,7 +138,7 @@ final class BankTrial {
         s = exp2(l.0 + (h.0 - l.0) * min(max(t, 0.1), 0.9))
       } else { s *= last.bits > target.rate! ? 2 : 0.5 }
     }
-    return Candidate(member: m, rule: rule, step: s, bits: last.bits, rmse: last.rmse, gain: trial.gain, statistics: trial.statistics)
+    return Candidate(member: m, rule: rule, step: s, bits: last.bits, rmse: last.rmse, statistics: trial.statistics)
   }
 }
 
@@ -168,7 +164,6 @@ protocol MemberTrial: AnyObject {
   func rmse(_ step: Double, _ count: Int, _ ranks: borrowing Communicator) throws -> Double
   /// Bits per value and rmse at a step. Collective.
   func cost(_ step: Double, _ count: Int, _ share: Double, _ ranks: borrowing Communicator) throws -> (bits: Double, rmse: Double)
-  var gain: Double { get }
   var statistics: [Int64] { get }
 }
 

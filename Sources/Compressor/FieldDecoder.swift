@@ -35,7 +35,7 @@ final class FieldDecoder: @unchecked Sendable {
     case .lapped16, .lapped8, .wavelet97:
       tables = try ClassTables(serialised: coding.tables)
       interpolation = nil
-      let s = BandShapes(coding.member, grid: grid, tiles: tiles)
+      let s = BandShapes(coding.member, grid: grid)
       shapes = s
       bands = try BandModel(serialised: coding.model, transform: s.transform)
     }

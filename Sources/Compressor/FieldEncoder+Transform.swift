@@ -11,7 +11,7 @@ extension FieldEncoder {
   func runTransform(_ start: FieldCoding, _ trial: BankTrial, ranks: borrowing Communicator) throws -> EncodedField {
     let member = trial.member
     let transform = member.transform(layout.grid)!
-    let shapes = BandShapes(member, grid: layout.grid, tiles: layout.tiles)
+    let shapes = BandShapes(member, grid: layout.grid)
     let sampled = Set(trial.units.map(\.index))
     // Aimed 0.006 dB too well, so that a second pass is rare.
     var step = trial.step, correction = 0.9993

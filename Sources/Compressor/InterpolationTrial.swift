@@ -51,7 +51,6 @@ final class InterpolationTrial: MemberTrial {
   private let rule: Int
   private(set) var statistics: [Int64]
   private let workspaces: Workspaces
-  var gain: Double { 1 }
 
   init(_ trial: BankTrial, _ encoder: FieldEncoder, rule: Int, statistics: [Int64]?, ranks: borrowing Communicator) throws {
     self.encoder = encoder; self.rule = rule

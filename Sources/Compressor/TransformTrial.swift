@@ -75,13 +75,12 @@ final class TransformTrial: MemberTrial {
   /// Coefficients of each sampled tile.
   private let coefficients: [RawArray]
   private let shapes: BandShapes
-  private(set) var gain = 1.0
   var statistics: [Int64] { [] }
 
   init(_ member: FieldCoding.Member, _ encoder: FieldEncoder, _ wide: [RawArray], _ units: [Unit]) {
     self.member = member; self.encoder = encoder
     let grid = encoder.layout.grid
-    shapes = BandShapes(member, grid: grid, tiles: encoder.layout.tiles)
+    shapes = BandShapes(member, grid: grid)
     let slots = Slots<RawArray?>(units.count, nil)
     let lapped = member == .wavelet97 ? nil : member.transform(grid)!
     parallelFor(units.count, threads: encoder.threads) { i in
