@@ -16,10 +16,12 @@ let package = Package(
     .systemLibrary(name: "CFFTW3", pkgConfig: "fftw3", providers: [.apt(["libfftw3-mpi-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CxxHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .systemLibrary(name: "CLAPACKE", pkgConfig: "lapacke", providers: [.apt(["liblapacke-dev", "libopenblas-dev"])]),
     .target(name: "CMPI", dependencies: ["COpenMPI"]),
     .target(name: "CHDF5", dependencies: ["CHDF5Parallel", "COpenMPI"]),
     .target(name: "CFFTW", dependencies: ["CFFTW3", "COpenMPI"],
             linkerSettings: [.linkedLibrary("fftw3_mpi"), .linkedLibrary("fftw3")]),
+    .target(name: "CLAPACK", dependencies: ["CLAPACKE"], linkerSettings: [.linkedLibrary("lapacke"), .linkedLibrary("openblas")]),
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("m")]),
 
     // Science without communicators.
@@ -27,11 +29,14 @@ let package = Package(
     .target(name: "Statistics", dependencies: ["Fields"]),
     .target(name: "Codecs", dependencies: ["Fields", "CKernels", "CZstd", "CxxHash"]),
 
+    .target(name: "Observables", dependencies: ["Fields", "Statistics"]),
+    .target(name: "LatentGeometry", dependencies: ["Codecs", "Observables", "CLAPACK", "CLAPACKE"]),
+
     // Ranks and files.
     .target(name: "MPI", dependencies: ["CMPI", "COpenMPI"]),
     .target(name: "HDF5", dependencies: ["CHDF5", "CHDF5Parallel", "MPI"]),
     .target(name: "Decomposition", dependencies: ["Fields", "MPI"]),
-    .target(name: "Reduction", dependencies: ["Statistics", "Decomposition"]),
+    .target(name: "Reduction", dependencies: ["Observables", "Statistics", "Decomposition", "CKernels"]),
     .target(name: "SnapshotIO", dependencies: ["HDF5", "Decomposition", "Codecs", "CxxHash", "CZstd"]),
 
     // The job, and what uses it.

@@ -6,7 +6,7 @@ set -euo pipefail
 alidade_missing() {
   local module
   command -v pkg-config >/dev/null || { echo pkg-config; return; }
-  for module in ompi-c hdf5-openmpi fftw3 libzstd libxxhash; do
+  for module in ompi-c hdf5-openmpi fftw3 libzstd libxxhash lapacke openblas; do
     pkg-config --exists "$module" || echo "$module"
   done
   command -v mpirun >/dev/null || echo mpirun
@@ -32,7 +32,7 @@ alidade_install() {
     fi
     $root env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null
     $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-      pkg-config libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libfftw3-dev libfftw3-mpi-dev libzstd-dev libxxhash-dev \
+      pkg-config libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libfftw3-dev libfftw3-mpi-dev libzstd-dev libxxhash-dev liblapacke-dev libopenblas-dev \
       hdf5-tools libc6-dev binutils openssh-client </dev/null
   fi
   command -v swift >/dev/null || {
