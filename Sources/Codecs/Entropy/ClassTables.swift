@@ -4,74 +4,72 @@ import Glibc
 /// The static frequency tables of a field: one per scale class, either the shipped shape or that shape times a coded correction.
 ///
 /// Each class that occurs is coded in the way that costs fewest bytes: the shipped shape as it is, or -8 log2 p of every symbol as a
-/// difference to the shipped one, in steps of 1/8, 1/4 or 1/2 octave. Integers only, so every machine builds the same tables.
+/// difference to the shipped one, in steps of 1/8, 1/4 or 1/2 octave. Integers only, so every machine builds the same tables. Classes
+/// that are known not to occur have no table.
 public final class ClassTables: @unchecked Sendable {
   public static let classes = Int(ALD_CLASSES), symbols = Int(ALD_SYMBOLS)
-  static let escape = Int(ALD_ESCAPE), largest = Int(ALD_LARGEST)
+  static let escape = Int(ALD_ESCAPE), largest = Int(ALD_LARGEST), one = Int(ALD_PROB_ONE)
 
   /// What the kernels read.
-  public let pointer: UnsafeMutablePointer<ald_tables>
+  public let pointer: UnsafePointer<ald_tables>
   /// Compact description; `init(serialised:)` reads it back.
   public let serialised: [UInt8]
+  /// Owner of what `pointer` points to, if it is not this.
+  private let lender: ClassTables?
 
-  deinit { pointer.deallocate() }
+  deinit { if lender == nil { ald_tables_free(UnsafeMutablePointer(mutating: pointer)) } }
 
   /// The shipped tables alone: one byte of side information.
-  public static let shipped = ClassTables(rows: shippedRows, serialised: [0])!
-  private static let shippedRows = (0..<classes).map { Row.shipped($0).frequencies($0) }
+  public static let shipped = ClassTables(rows: (0..<classes).map(Row.shipped), serialised: [0])!
 
   /// Tables for counted symbols.
   ///
   /// - Parameter histogram: `[class][symbol]` counts, summed over all ranks.
-  /// - Parameter sampled: counts come from a sample, so symbols above the largest one seen keep some room.
+  /// - Parameter sampled: counts come from a sample, so symbols above the largest one seen keep some room, and classes not seen at
+  ///   all their shipped shape.
   public convenience init(histogram: [UInt64], sampled: Bool) {
     precondition(histogram.count == Self.classes * Self.symbols)
     var encoder = RowCoder()
-    var rows: [[UInt16]] = []
-    var any = false
-    for c in 0..<Self.classes {
-      let counts = Array(histogram[c * Self.symbols..<(c + 1) * Self.symbols])
-      let best = encoder.encodeBest(counts, class: c, sampled: sampled)
-      if case .corrected = best { any = true }
-      rows.append(best.frequencies(c))
+    let rows = (0..<Self.classes).map { c in
+      encoder.encodeBest(Array(histogram[c * Self.symbols..<(c + 1) * Self.symbols]), class: c, sampled: sampled)
     }
-    let bytes = encoder.coder.finish()
-    if any { self.init(rows: rows, serialised: [1] + bytes)! } else { self.init(rows: Self.shippedRows, serialised: [0])! }
+    let corrected = rows.contains { if case .corrected = $0 { true } else { false } }
+    if corrected { self.init(rows: rows, serialised: [1] + encoder.coder.finish())! } else { self.init(lender: .shipped) }
   }
 
   /// - Throws: `StreamError` when the bytes are not tables.
   public convenience init(serialised bytes: [UInt8]) throws {
     guard let kind = bytes.first, kind <= 1 else { throw StreamError(.invalid, offset: 0) }
     if kind == 0 {
-      self.init(rows: Self.shippedRows, serialised: [0])!
+      self.init(lender: .shipped)
       return
     }
     var d = RowDecoder(coder: AdaptiveBinaryDecoder(bytes[1...]))
-    let rows = (0..<Self.classes).map { d.decode(class: $0).frequencies($0) }
-    guard let t = ClassTables.build(rows) else { throw StreamError(.invalid, offset: 0) }
+    let rows = (0..<Self.classes).map { d.decode(class: $0) }
+    guard let t = Self.make(rows) else { throw StreamError(.invalid, offset: 0) }
     self.init(pointer: t, serialised: bytes)
   }
 
-  private init(pointer: UnsafeMutablePointer<ald_tables>, serialised: [UInt8]) {
-    self.pointer = pointer; self.serialised = serialised
+  private init(pointer: UnsafePointer<ald_tables>, serialised: [UInt8]) {
+    self.pointer = pointer; self.serialised = serialised; lender = nil
   }
-  private convenience init?(rows: [[UInt16]], serialised: [UInt8]) {
-    guard let t = ClassTables.build(rows) else { return nil }
+  private init(lender: ClassTables) { pointer = lender.pointer; serialised = lender.serialised; self.lender = lender }
+  private convenience init?(rows: [Row], serialised: [UInt8]) {
+    guard let t = Self.make(rows) else { return nil }
     self.init(pointer: t, serialised: serialised)
   }
-  private static func build(_ rows: [[UInt16]]) -> UnsafeMutablePointer<ald_tables>? {
-    let t = UnsafeMutablePointer<ald_tables>.allocate(capacity: 1)
-    t.initialize(to: ald_tables())
-    let raw = UnsafeMutableRawPointer(t)
-    let freq = (raw + MemoryLayout<ald_tables>.offset(of: \ald_tables.freq)!).assumingMemoryBound(to: UInt16.self)
-    for (c, row) in rows.enumerated() { for (s, f) in row.enumerated() { freq[c * symbols + s] = f } }
-    if ald_tables_finish(t) != 0 { t.deallocate(); return nil }
-    return t
+  private static func make(_ rows: [Row]) -> UnsafePointer<ald_tables>? {
+    var frequencies: [UInt16] = []
+    frequencies.reserveCapacity(classes * symbols)
+    for (c, row) in rows.enumerated() { frequencies += row.frequencies(c) }
+    return ald_tables_make(frequencies).map { UnsafePointer($0) }
   }
 }
 
 /// How the table of one class is described.
 enum Row {
+  /// The class does not occur.
+  case absent
   case shipped(Int)
   /// -8 log2 p relative to the shipped value for symbols 0...last, in units of `step` eighths of an octave.
   case corrected(step: Int, deltas: [Int])
@@ -94,6 +92,7 @@ enum Row {
     var w = [UInt64](repeating: 0, count: symbols)
     var floorOne = 0
     switch self {
+    case .absent: return [UInt16](repeating: 0, count: symbols)
     case .shipped:
       for s in 0...ClassTables.largest { w[s] = Row.weight(Int(base[s])) }
     case .corrected(let step, let deltas):
@@ -102,7 +101,7 @@ enum Row {
     }
     let sum = w.reduce(0, +)
     var f = [UInt16](repeating: 0, count: symbols)
-    let room = 32768 - 1
+    let room = ClassTables.one - 1
     var used = 0
     for s in 0..<escape where w[s] > 0 {
       var v = Int((w[s] * UInt64(room) + sum / 2) / sum)
@@ -127,6 +126,7 @@ enum Row {
 /// Adaptive models of the row descriptions.
 struct RowModels {
   var present = [AdaptiveBit](repeating: .init(), count: 2)
+  var absent = AdaptiveBit()
   var step = [AdaptiveBit](repeating: .init(), count: 3)
   var last = AdaptiveInteger(contexts: 1)
   var first = AdaptiveInteger(contexts: 1)
@@ -141,7 +141,11 @@ struct RowCoder {
   mutating func encodeBest(_ counts: [UInt64], class c: Int, sampled: Bool) -> Row {
     let total = counts.reduce(0, +)
     let base = Row.shipped(c)
-    if total == 0 { encode(base); return base }
+    if total == 0 {
+      let row = sampled ? base : .absent
+      encode(row)
+      return row
+    }
     var bestRow = base, best = Self.bits(counts, base.frequencies(c)) + 1
     let level = ald_base_row(Int32(c))!
     var last = min(counts.lastIndex { $0 > 0 }!, ClassTables.largest)
@@ -177,19 +181,20 @@ struct RowCoder {
     return bits
   }
 
+  /// Bits of a symbol of frequency f; 0 is escaped.
+  private static let cost = (0...ClassTables.one).map { Double(ALD_PROB_BITS) + ($0 > 0 ? -log2(Double($0)) : 20) }
   static func bits(_ counts: [UInt64], _ f: [UInt16]) -> Double {
     var b = 0.0
-    for s in 0..<counts.count where counts[s] > 0 {
-      b += Double(counts[s]) * (f[s] > 0 ? 15 - log2(Double(f[s])) : 15 + 20)
-    }
+    for s in 0..<counts.count where counts[s] > 0 { b += Double(counts[s]) * cost[Int(f[s])] }
     return b
   }
 
   mutating func encode(_ row: Row) {
     switch row {
-    case .shipped:
+    case .absent, .shipped:
       coder.encode(0, &models.present[models.previousCorrected])
       models.previousCorrected = 0
+      if case .absent = row { coder.encode(1, &models.absent) } else { coder.encode(0, &models.absent) }
     case .corrected(let step, let deltas):
       coder.encode(1, &models.present[models.previousCorrected])
       models.previousCorrected = 1
@@ -218,7 +223,7 @@ struct RowDecoder {
   mutating func decode(class c: Int) -> Row {
     if coder.decode(&models.present[models.previousCorrected]) == 0 {
       models.previousCorrected = 0
-      return .shipped(c)
+      return coder.decode(&models.absent) == 0 ? .shipped(c) : .absent
     }
     models.previousCorrected = 1
     var step = 1
