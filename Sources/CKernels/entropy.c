@@ -1,7 +1,9 @@
+#define _DEFAULT_SOURCE   // mmap, madvise
 #pragma STDC FP_CONTRACT OFF
 #include "ald_entropy.h"
 #include <math.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include "ald_clones.h"
 #include "ald_simd.h"
 #if defined(__x86_64__)
@@ -41,14 +43,23 @@ ALD_CLONES static uint32_t buckets(const int32_t *restrict val, size_t n, uint8_
   return all;
 }
 
+static const size_t push_bytes = (size_t)ALD_CLASSES * ALD_SYMBOLS * sizeof(ald_push), slot_bytes = (size_t)ALD_CLASSES * ONE * 4;
+
 ald_tables *ald_tables_make(const uint16_t *freq) {
-  const size_t push = (size_t)ALD_CLASSES * ALD_SYMBOLS * sizeof(ald_push), slot = (size_t)ALD_CLASSES * ONE * 4;
   ald_tables *t = malloc(sizeof *t);
-  // Zeros of the system: pages of classes that do not occur are never touched.
-  uint8_t *memory = calloc(1, push + slot);
-  if (!t || !memory) { free(t); free(memory); return NULL; }
-  t->push = (ald_push *)(void *)memory;
-  t->slot = (uint32_t *)(void *)(memory + push);
+  if (!t) return NULL;
+  // Zero pages of the system: those of classes without a table are never touched.
+  void *memory = mmap(NULL, push_bytes + slot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) { free(t); return NULL; }
+  t->slot = memory;
+  t->push = (ald_push *)(void *)((uint8_t *)memory + slot_bytes);
+#ifdef MADV_POPULATE_WRITE
+  // The others in one go, which is cheaper than a fault for each; it does not matter if that fails.
+  int low = 0, high = ALD_CLASSES;
+  while (low < high && freq[low * ALD_SYMBOLS + ALD_ESCAPE] == 0) low++;
+  while (low < high && freq[(high - 1) * ALD_SYMBOLS + ALD_ESCAPE] == 0) high--;
+  if (low < high) madvise(t->slot + low * ONE, (size_t)(high - low) * ONE * 4, MADV_POPULATE_WRITE);
+#endif
   for (int c = 0; c < ALD_CLASSES; c++, freq += ALD_SYMBOLS) {
     ald_push *p = t->push + c * ALD_SYMBOLS;
     uint32_t *row = t->slot + c * ONE, sum = 0;
@@ -66,7 +77,7 @@ ald_tables *ald_tables_make(const uint16_t *freq) {
   return t;
 }
 void ald_tables_free(ald_tables *t) {
-  if (t) free(t->push);
+  if (t) munmap(t->slot, push_bytes + slot_bytes);
   free(t);
 }
 

@@ -11,16 +11,16 @@ public final class ClassTables: @unchecked Sendable {
   static let escape = Int(ALD_ESCAPE), largest = Int(ALD_LARGEST), one = Int(ALD_PROB_ONE)
 
   /// What the kernels read.
-  public let pointer: UnsafePointer<ald_tables>
+  public let pointer: UnsafeMutablePointer<ald_tables>
   /// Compact description; `init(serialised:)` reads it back.
   public let serialised: [UInt8]
   /// Owner of what `pointer` points to, if it is not this.
   private let lender: ClassTables?
 
-  deinit { if lender == nil { ald_tables_free(UnsafeMutablePointer(mutating: pointer)) } }
+  deinit { if lender == nil { ald_tables_free(pointer) } }
 
   /// The shipped tables alone: one byte of side information.
-  public static let shipped = ClassTables(rows: (0..<classes).map(Row.shipped), serialised: [0])!
+  public static let shipped = ClassTables((0..<classes).flatMap { Row.shipped($0).frequencies($0) }, serialised: [0])!
 
   /// Tables for counted symbols.
   ///
@@ -30,11 +30,14 @@ public final class ClassTables: @unchecked Sendable {
   public convenience init(histogram: [UInt64], sampled: Bool) {
     precondition(histogram.count == Self.classes * Self.symbols)
     var encoder = RowCoder()
-    let rows = (0..<Self.classes).map { c in
-      encoder.encodeBest(Array(histogram[c * Self.symbols..<(c + 1) * Self.symbols]), class: c, sampled: sampled)
+    var frequencies: [UInt16] = [], corrected = false
+    frequencies.reserveCapacity(histogram.count)
+    for c in 0..<Self.classes {
+      let best = encoder.encodeBest(Array(histogram[c * Self.symbols..<(c + 1) * Self.symbols]), class: c, sampled: sampled)
+      if case .corrected = best.row { corrected = true }
+      frequencies += best.frequencies
     }
-    let corrected = rows.contains { if case .corrected = $0 { true } else { false } }
-    if corrected { self.init(rows: rows, serialised: [1] + encoder.coder.finish())! } else { self.init(lender: .shipped) }
+    if corrected { self.init(frequencies, serialised: [1] + encoder.coder.finish())! } else { self.init(lender: .shipped) }
   }
 
   /// - Throws: `StreamError` when the bytes are not tables.
@@ -45,24 +48,19 @@ public final class ClassTables: @unchecked Sendable {
       return
     }
     var d = RowDecoder(coder: AdaptiveBinaryDecoder(bytes[1...]))
-    let rows = (0..<Self.classes).map { d.decode(class: $0) }
-    guard let t = Self.make(rows) else { throw StreamError(.invalid, offset: 0) }
-    self.init(pointer: t, serialised: bytes)
+    var frequencies: [UInt16] = []
+    for c in 0..<Self.classes { frequencies += d.decode(class: c).frequencies(c) }
+    guard let pointer = ald_tables_make(frequencies) else { throw StreamError(.invalid, offset: 0) }
+    self.init(pointer: pointer, serialised: bytes)
   }
 
-  private init(pointer: UnsafePointer<ald_tables>, serialised: [UInt8]) {
+  private init(pointer: UnsafeMutablePointer<ald_tables>, serialised: [UInt8]) {
     self.pointer = pointer; self.serialised = serialised; lender = nil
   }
   private init(lender: ClassTables) { pointer = lender.pointer; serialised = lender.serialised; self.lender = lender }
-  private convenience init?(rows: [Row], serialised: [UInt8]) {
-    guard let t = Self.make(rows) else { return nil }
-    self.init(pointer: t, serialised: serialised)
-  }
-  private static func make(_ rows: [Row]) -> UnsafePointer<ald_tables>? {
-    var frequencies: [UInt16] = []
-    frequencies.reserveCapacity(classes * symbols)
-    for (c, row) in rows.enumerated() { frequencies += row.frequencies(c) }
-    return ald_tables_make(frequencies).map { UnsafePointer($0) }
+  private convenience init?(_ frequencies: [UInt16], serialised: [UInt8]) {
+    guard let pointer = ald_tables_make(frequencies) else { return nil }
+    self.init(pointer: pointer, serialised: serialised)
   }
 }
 
@@ -90,20 +88,21 @@ enum Row {
     let base = ald_base_row(Int32(c))!
     let symbols = ClassTables.symbols, escape = ClassTables.escape
     var w = [UInt64](repeating: 0, count: symbols)
-    var floorOne = 0
+    var floorOne = 0, top = ClassTables.largest
     switch self {
     case .absent: return [UInt16](repeating: 0, count: symbols)
     case .shipped:
-      for s in 0...ClassTables.largest { w[s] = Row.weight(Int(base[s])) }
+      for s in 0...top { w[s] = Row.weight(Int(base[s])) }
     case .corrected(let step, let deltas):
       floorOne = deltas.count
+      top = deltas.count - 1
       for (s, d) in deltas.enumerated() { w[s] = Row.weight(Int(base[s]) + 40 + d * step) }
     }
     let sum = w.reduce(0, +)
     var f = [UInt16](repeating: 0, count: symbols)
     let room = ClassTables.one - 1
     var used = 0
-    for s in 0..<escape where w[s] > 0 {
+    for s in 0...top {
       var v = Int((w[s] * UInt64(room) + sum / 2) / sum)
       if s < floorOne { v = max(v, 1) }
       f[s] = UInt16(v)
@@ -113,7 +112,7 @@ enum Row {
     // Give what is missing to the largest, take what is too much from the larger ones in turn.
     while used != room {
       var k = 0
-      for s in 0..<escape where f[s] > f[k] { k = s }
+      for s in 0...top where f[s] > f[k] { k = s }
       if used < room { f[k] += UInt16(room - used); used = room } else {
         let take = min(used - room, Int(f[k]) / 2)
         f[k] -= UInt16(take); used -= take
@@ -138,15 +137,16 @@ struct RowCoder {
   var coder = AdaptiveBinaryEncoder()
   var models = RowModels()
 
-  mutating func encodeBest(_ counts: [UInt64], class c: Int, sampled: Bool) -> Row {
+  mutating func encodeBest(_ counts: [UInt64], class c: Int, sampled: Bool) -> (row: Row, frequencies: [UInt16]) {
     let total = counts.reduce(0, +)
     let base = Row.shipped(c)
     if total == 0 {
       let row = sampled ? base : .absent
       encode(row)
-      return row
+      return (row, row.frequencies(c))
     }
-    var bestRow = base, best = Self.bits(counts, base.frequencies(c)) + 1
+    var chosen = (row: base, frequencies: base.frequencies(c))
+    var best = Self.bits(counts, chosen.frequencies) + 1
     let level = ald_base_row(Int32(c))!
     var last = min(counts.lastIndex { $0 > 0 }!, ClassTables.largest)
     if sampled { last = min(last + 4 + last / 8, ClassTables.largest) }
@@ -163,11 +163,11 @@ struct RowCoder {
       let lowest = (0...last).map { Int(level[$0]) + 40 + deltas[$0] * step }.min()!
       if lowest < 0 { deltas = deltas.map { $0 + (-lowest + step - 1) / step } }
       let row = Row.corrected(step: step, deltas: deltas)
-      let cost = Self.description(deltas) + Self.bits(counts, row.frequencies(c))
-      if cost < best { best = cost; bestRow = row }
+      let frequencies = row.frequencies(c), cost = Self.description(deltas) + Self.bits(counts, frequencies)
+      if cost < best { best = cost; chosen = (row, frequencies) }
     }
-    encode(bestRow)
-    return bestRow
+    encode(chosen.row)
+    return chosen
   }
 
   /// About how many bits a correction takes.
