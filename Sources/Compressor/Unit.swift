@@ -48,7 +48,7 @@ final class Symbols: @unchecked Sendable {
   /// Entropy-coded bytes under `tables`.
   func encode(_ tables: ClassTables) -> [UInt8] {
     if count == 0 { return [] }
-    let scratch = UnsafeMutablePointer<UInt8>.allocate(capacity: 3 * count + 64)
+    let scratch = UnsafeMutablePointer<UInt8>.allocate(capacity: count)
     let bound = ald_encode_bound(count)
     let out = UnsafeMutablePointer<UInt8>.allocate(capacity: bound)
     defer { scratch.deallocate(); out.deallocate() }

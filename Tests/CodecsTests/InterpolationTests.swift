@@ -30,17 +30,22 @@ private func smooth(_ z: Int, _ y: Int, _ x: Int, _ g: inout Random) -> Double {
   return 3 * (a + b * b * 0.02).magnitude.squareRoot() - c * (c - 3) * 0.1 + 0.01 * g.unit() + (x > 20 ? 2 : 0)
 }
 
+private final class Tables {
+  let pointer: UnsafeMutablePointer<ald_tables>
+  init(_ frequencies: [UInt16]) { pointer = ald_tables_make(frequencies)! }
+  deinit { ald_tables_free(pointer) }
+}
 /// Tables that can code everything, shaped by the counts.
-private func tables(_ cls: [UInt8], _ val: [Int32]) -> ald_tables {
+private func tables(_ cls: [UInt8], _ val: [Int32]) -> Tables {
   var hist = [UInt32](repeating: 0, count: Int(ALD_CLASSES * ALD_SYMBOLS))
   ald_histogram(cls, val, cls.count, &hist)
   let n = Int(ALD_SYMBOLS)
   var freq = [UInt16](repeating: 1, count: hist.count)
   for c in 0..<Int(ALD_CLASSES) {
     let total = hist[c * n..<(c + 1) * n].reduce(0) { $0 + Int($1) }
-    var left = (1 << 15) - n, best = 0
+    var left = Int(ALD_PROB_ONE) - n, best = 0
     for s in 0..<n {
-      let f = total == 0 ? 0 : Int(hist[c * n + s]) * (left > 0 ? (1 << 15) - n : 0) / total
+      let f = total == 0 ? 0 : Int(hist[c * n + s]) * (left > 0 ? Int(ALD_PROB_ONE) - n : 0) / total
       freq[c * n + s] += UInt16(f); left -= f
       if freq[c * n + s] > freq[c * n + best] { best = s }
     }
@@ -48,10 +53,7 @@ private func tables(_ cls: [UInt8], _ val: [Int32]) -> ald_tables {
     // Buckets beyond 2^30 cannot be coded.
     for s in Int(ALD_LARGEST) + 1..<Int(ALD_ESCAPE) { freq[c * n + best] += freq[c * n + s]; freq[c * n + s] = 0 }
   }
-  var t = ald_tables()
-  withUnsafeMutableBytes(of: &t.freq) { p in freq.withUnsafeBytes { p.copyMemory(from: $0) } }
-  #expect(ald_tables_finish(&t) == 0)
-  return t
+  return Tables(freq)
 }
 
 private struct Coded {
@@ -76,26 +78,24 @@ extension InterpolationCodec {
     }
   }
 }
-private func decode(_ c: InterpolationCodec, _ bytes: [UInt8], _ t: ald_tables, _ mask: [UInt8]?, _ like: RawArray)
+private func decode(_ c: InterpolationCodec, _ bytes: [UInt8], _ t: Tables, _ mask: [UInt8]?, _ like: RawArray)
   -> (RawArray, Int32)
 {
   let out = RawArray(box: like.box, elementSize: like.elementSize)
   var d = ald_decoder(), close: Int32 = -1
-  withUnsafePointer(to: t) { t in
-    bytes.withUnsafeBufferPointer { b in
-      if ald_decoder_open(&d, t, b.baseAddress, b.count) != 0 { return }
-      let w = InterpolationWorkspace()
-      if let mask { mask.withUnsafeBufferPointer { c.decode(&d, mask: $0.baseAddress!, workspace: w, into: out) } }
-      else { c.decode(&d, mask: nil, workspace: w, into: out) }
-      close = ald_decoder_close(&d)
-    }
+  bytes.withUnsafeBufferPointer { b in
+    if ald_decoder_open(&d, t.pointer, b.baseAddress, b.count) != 0 { return }
+    let w = InterpolationWorkspace()
+    if let mask { mask.withUnsafeBufferPointer { c.decode(&d, mask: $0.baseAddress!, workspace: w, into: out) } }
+    else { c.decode(&d, mask: nil, workspace: w, into: out) }
+    close = ald_decoder_close(&d)
   }
   return (out, close)
 }
-private func entropy(_ c: Coded, _ t: ald_tables) -> [UInt8] {
+private func entropy(_ c: Coded, _ t: Tables) -> [UInt8] {
   var out = [UInt8](repeating: 0, count: ald_encode_bound(c.val.count))
-  var scratch = [UInt8](repeating: 0, count: 3 * c.val.count + 64)
-  let n = withUnsafePointer(to: t) { ald_encode($0, c.cls, c.val, c.val.count, &scratch, &out, out.count) }
+  var scratch = [UInt8](repeating: 0, count: c.val.count)
+  let n = ald_encode(t.pointer, c.cls, c.val, c.val.count, &scratch, &out, out.count)
   #expect(n > 0)
   return Array(out[..<n])
 }

@@ -91,7 +91,7 @@ static void field(float *f, double *d) {
 // Shipped shapes as frequencies, in integers.
 static ald_tables *tables(void) {
   static const uint32_t eighth[8] = {65536, 60097, 55109, 50535, 46341, 42495, 38968, 35734};   // 2^(16 - k / 8)
-  ald_tables *t = need(sizeof *t);
+  static uint16_t freq[ALD_CLASSES][ALD_SYMBOLS];
   for (int c = 0; c < ALD_CLASSES; c++) {
     const uint8_t *base = ald_base_row(c);
     uint64_t w[ALD_SYMBOLS] = {0}, total = 0;
@@ -99,15 +99,15 @@ static ald_tables *tables(void) {
     uint32_t sum = 0;
     int top = 0;
     for (int s = 0; s <= ALD_LARGEST; s++) {
-      uint32_t f = (uint32_t)(w[s] * 32000 / total);
-      t->freq[c][s] = (uint16_t)f;
-      sum += f;
-      if (f > t->freq[c][top]) top = s;
+      freq[c][s] = (uint16_t)(w[s] * 4000 / total);
+      sum += freq[c][s];
+      if (freq[c][s] > freq[c][top]) top = s;
     }
-    t->freq[c][ALD_ESCAPE] = 4;
-    t->freq[c][top] = (uint16_t)(t->freq[c][top] + 32768 - 4 - sum);
+    freq[c][ALD_ESCAPE] = 1;
+    freq[c][top] = (uint16_t)(freq[c][top] + ALD_PROB_ONE - 1 - sum);
   }
-  if (ald_tables_finish(t)) fail("tables");
+  ald_tables *t = ald_tables_make(&freq[0][0]);
+  if (!t) fail("tables");
   return t;
 }
 
@@ -140,7 +140,7 @@ static void interpolation(const char *name, int size, int masked, int quotient) 
     int32_t *val = need(4 * (CELLS + ALD_INTERP_SLACK));
     size_t values = ald_interp_encode(&k, size == 4 ? (void *)f : (void *)d, size, mask, NZ, NY, NX, work, cls, val, out);
     bytes = need(ald_encode_bound(values));
-    n = ald_encode(t, cls, val, values, need(3 * values + 64), bytes, ald_encode_bound(values));
+    n = ald_encode(t, cls, val, values, need(values), bytes, ald_encode_bound(values));
     if (!n) fail("nothing was encoded");
   }
   bytes = stream(name, bytes, &n);
@@ -183,7 +183,7 @@ static void bands(const char *name, int edge, int size) {
     int32_t *val = need(4 * (values + 64));
     if (ald_bands_symbols(q, &s, &m, cls, val) != values) fail("values are missing");
     bytes = need(ald_encode_bound(values) + 16);
-    n = ald_encode(t, cls, val, values, need(3 * values + 64), bytes + 8, ald_encode_bound(values)) + 8;
+    n = ald_encode(t, cls, val, values, need(values), bytes + 8, ald_encode_bound(values)) + 8;
     side[0] = (uint8_t)s.active[0]; side[1] = (uint8_t)s.active[1]; side[2] = (uint8_t)s.active[2]; side[3] = (uint8_t)s.difference;
     memcpy(side + 4, &s.zero_bands, 4);
     memcpy(bytes, side, 8);

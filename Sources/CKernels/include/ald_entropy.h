@@ -1,4 +1,4 @@
-// Entropy coding of integers by scale class: 96 classes, one static table each, 4-way interleaved rANS.
+// Entropy coding of integers by scale class: 96 classes, one static table each, interleaved rANS of up to 8 states.
 //
 // A value v has magnitude m = |v|, bucket b(m) and raw bits: m < 16 is its own bucket, above that four buckets per
 // octave with (octave - 2) raw mantissa bits; non-zero values add one raw sign bit. Buckets are coded by rANS under
@@ -6,12 +6,15 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define ALD_CLASSES 96
 #define ALD_SYMBOLS 128     // 16 + 4 * 26 buckets cover magnitudes below 2^30; the last symbol is an escape
 #define ALD_LARGEST 119     // bucket of 2^30 - 1
-#define ALD_ESCAPE 127      // any magnitude: 31 raw bits follow; codable in every class
-#define ALD_PROB_BITS 15
+#define ALD_ESCAPE 127      // any magnitude: 31 raw bits follow; codable in every class that is
+#define ALD_PROB_BITS 12
+#define ALD_PROB_ONE 4096
+#define ALD_LANES 8
 
 // Scale class of an expected magnitude S in fixed point with 12 fractional bits (4096 = magnitude 1):
 // floor of 4 log2 S in piecewise-linear form, minus 11, clamped to 0...95.
@@ -22,43 +25,49 @@ static inline int ald_class(uint32_t S) {
   return c < 0 ? 0 : c > ALD_CLASSES - 1 ? ALD_CLASSES - 1 : c;
 }
 
-static inline int ald_bucket(uint32_t m, int *raw_bits) {
-  if (m < 16) { *raw_bits = 0; return (int)m; }
-  int e = 31 - __builtin_clz(m);
-  *raw_bits = e - 2;
-  return 16 + (e - 4) * 4 + (int)((m >> (e - 2)) & 3);
-}
+// How a symbol goes onto a state x < limit: x + bias + (x * reciprocal >> 64) * rest.
+typedef struct ald_push {
+  uint64_t reciprocal;   // of the frequency f, 2^64 / f rounded up
+  uint32_t limit;        // f << 20; 0 = cannot be coded in this class
+  uint16_t bias, rest;   // sum of the frequencies before; 4096 - f
+} ald_push;
 
-// Frequencies of every class, cumulative, each class summing to 1 << 15 over the symbols it can code.
+// What the coder reads of all classes; shared by threads, never changed.
 typedef struct ald_tables {
-  uint16_t cum[ALD_CLASSES][ALD_SYMBOLS];   // sum of frequencies below the symbol
-  uint16_t freq[ALD_CLASSES][ALD_SYMBOLS];  // 0 = cannot be coded in this class
+  ald_push *push;        // [class][symbol]
+  uint32_t *slot;        // [class][slot]: distance from the symbol's first slot << 20 | symbol << 12 | frequency
 } ald_tables;
 
-// Decoder state; opaque but inline, for speed.
+// Tables of frequencies [class][symbol], each class summing to 4096 with a frequency for the escape, or to 0: a class
+// that cannot be coded (streams that claim to decode to zeros). NULL when frequencies break this, or without memory.
+ald_tables *ald_tables_make(const uint16_t *freq);
+void ald_tables_free(ald_tables *t);
+
+// Decoder state; opaque but inline, for speed. May be copied.
 typedef struct ald_decoder {
-  const ald_tables *tables;
-  uint32_t state[4];
-  const uint8_t *words, *words_end;   // 16-bit little-endian renormalisation words, forward
-  const uint8_t *bits, *bits_end;     // raw bits, forward, little-endian
-  uint64_t bit_buffer;
-  int bit_count;
-  int lane, lane_mask;
-  int failed;                         // set when a stream is exhausted; values are then 0
+  const uint32_t *slot;
+  uint32_t state[ALD_LANES];
+  uint32_t lane, lane_mask;
+  const uint8_t *words, *words_safe;  // 16-bit little-endian renormalisation words, forward; whole words up to words_safe
+  const uint8_t *bits, *end;          // raw bits, forward, little-endian, up to the words; end of the stream
+  int64_t bit, bit_safe, bit_end;     // position in the raw bits; eight bytes can be read up to bit_safe; number of them
+  int failed;                         // set when words were missing
 } ald_decoder;
 
 // Encodes n values under their classes; a symbol of frequency 0 is escaped. Returns the number of bytes, or 0 if cap
-// is too small (ald_encode_bound always suffices) or |value| >= 2^30. scratch: at least 3 * n + 64 bytes.
-static inline size_t ald_encode_bound(size_t n) { return n * 7 + 64; }
+// is too small (ald_encode_bound always suffices), |value| >= 2^30 or a class cannot be coded. scratch: n bytes.
+static inline size_t ald_encode_bound(size_t n) { return n * 6 + 64; }
 size_t ald_encode(const ald_tables *t, const uint8_t *cls, const int32_t *val, size_t n, uint8_t *scratch,
                   uint8_t *out, size_t cap);
 
-// Opens a stream made by ald_encode. Returns 0, or -1 when it is too short to be one.
+// Opens a stream made by ald_encode. Returns 0, or -1 when it cannot be one.
 int ald_decoder_open(ald_decoder *d, const ald_tables *t, const uint8_t *in, size_t size);
-// Next value; the classes must be those of the encoder, in its order.
+// Next value; the classes must be those of the encoder, in its order. What is read past the end of a stream is zero.
 static inline int32_t ald_decode(ald_decoder *d, int cls);
-// After the last value: 0 when both streams were used up exactly and every state is back at its start, else -1.
-int ald_decoder_close(ald_decoder *d);
+// The next n values, all of whose classes are known. Any mixture of runs and single values reads the same stream.
+void ald_decode_run(ald_decoder *d, const uint8_t *cls, size_t n, int32_t *val);
+// After the last value: 0 when words and bits were used up exactly and every state is back at its start, else -1.
+int ald_decoder_close(const ald_decoder *d);
 
 // ideal code length in bits of n values under the tables' probabilities (raw bits included)
 double ald_cost(const ald_tables *t, const uint8_t *cls, const int32_t *val, size_t n);
@@ -67,55 +76,45 @@ double ald_cost(const ald_tables *t, const uint8_t *cls, const int32_t *val, siz
 extern const uint8_t ald_base_tables[ALD_CLASSES][ALD_SYMBOLS];
 static inline const uint8_t *ald_base_row(int cls) { return ald_base_tables[cls]; }
 
-// Builds cumulative from frequencies. Returns 0, or -1 when a class does not sum to 1 << 15 or cannot code the escape.
-int ald_tables_finish(ald_tables *t);
 // hist[class * ALD_SYMBOLS + symbol] += 1
 void ald_histogram(const uint8_t *cls, const int32_t *val, size_t n, uint32_t *hist);
 
-static inline uint32_t ald_raw(ald_decoder *d, int n) {
-  if (n == 0) return 0;
-  if (d->bit_count < n) {
-    while (d->bit_count <= 56 && d->bits < d->bits_end) {
-      d->bit_buffer |= (uint64_t)*d->bits++ << d->bit_count;
-      d->bit_count += 8;
-    }
-    if (d->bit_count < n) { d->failed = 1; return 0; }
-  }
-  uint32_t v = (uint32_t)(d->bit_buffer & ((1ull << n) - 1));
-  d->bit_buffer >>= n;
-  d->bit_count -= n;
+// Smallest magnitude of a bucket, number of raw bits with the sign.
+typedef struct ald_bucket { uint32_t first, bits; } ald_bucket;
+extern const ald_bucket ald_buckets[ALD_SYMBOLS];
+
+// ald_decode near the end of the stream.
+int32_t ald_decode_last(ald_decoder *d, int cls);
+
+// The value of a bucket and raw bits: sign lowest, then the mantissa.
+static inline int32_t ald_value(uint32_t first, uint32_t raw) {
+  uint32_t sign = 0u - (raw & 1);
+  return (int32_t)(((first + (raw >> 1)) ^ sign) - sign);
+}
+
+// Little-endian loads.
+static inline uint32_t ald_load16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
+static inline uint64_t ald_load64(const uint8_t *p) {
+  uint64_t v;
+  memcpy(&v, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  v = __builtin_bswap64(v);
+#endif
   return v;
 }
 
-// ald_decode near the end of the stream, for large symbols and escapes.
-int32_t ald_decode_rare(ald_decoder *d, int cls);
-
-// The common case without branches that are hard to predict: renormalisation and sign by selection.
+// Without branches on values: renormalisation, raw bits and sign by selection.
 static inline __attribute__((always_inline)) int32_t ald_decode(ald_decoder *d, int cls) {
-  const uint16_t *cum = d->tables->cum[cls];
-  const int lane = d->lane;
-  uint32_t x = d->state[lane];
-  const uint32_t slot = x & ((1u << ALD_PROB_BITS) - 1);
-  // Symbol = number of entries with cum <= slot, minus one. The first sixteen in one vector compare.
-  uint16_t found = 0;
-  for (int k = 0; k < 16; k++) found = (uint16_t)(found + (cum[k] <= slot));
-  uint32_t s = found;
-  if (__builtin_expect(s == 16 || d->words_end - d->words < 2 || d->bits_end - d->bits < 8, 0)) return ald_decode_rare(d, cls);
-  s -= 1;
-  x = d->tables->freq[cls][s] * (x >> ALD_PROB_BITS) + slot - cum[s];
-  const uint32_t low = x < 1u << 16, word = (uint32_t)d->words[0] | (uint32_t)d->words[1] << 8;
+  if (__builtin_expect(d->words > d->words_safe || d->bit > d->bit_safe, 0)) return ald_decode_last(d, cls);
+  const uint32_t lane = d->lane, x = d->state[lane];
+  const uint32_t e = d->slot[(uint32_t)cls << ALD_PROB_BITS | (x & (ALD_PROB_ONE - 1))];
+  const uint32_t y = (e & (ALD_PROB_ONE - 1)) * (x >> ALD_PROB_BITS) + (e >> 20), low = y < 1u << 16;
+  const uint32_t longer = y << 16 | ald_load16(d->words);
+  d->state[lane] = low ? longer : y;
   d->words += 2 * low;
-  d->state[lane] = low ? x << 16 | word : x;
   d->lane = (lane + 1) & d->lane_mask;
-  if (__builtin_expect(d->bit_count == 0, 0)) {
-    uint64_t b = 0;
-    for (int k = 0; k < 8; k++) b |= (uint64_t)d->bits[k] << 8 * k;
-    d->bit_buffer = b;
-    d->bit_count = 64;
-    d->bits += 8;
-  }
-  const uint32_t coded = s != 0, sign = 0u - ((uint32_t)d->bit_buffer & coded);
-  d->bit_buffer >>= coded;
-  d->bit_count -= (int)coded;
-  return (int32_t)((s ^ sign) - sign);
+  const ald_bucket b = ald_buckets[e >> 12 & 255];
+  const uint64_t raw = ald_load64(d->bits + (d->bit >> 3)) >> (d->bit & 7) & ((1ull << b.bits) - 1);
+  d->bit += b.bits;
+  return ald_value(b.first, (uint32_t)raw);
 }

@@ -4,74 +4,70 @@ import Glibc
 /// The static frequency tables of a field: one per scale class, either the shipped shape or that shape times a coded correction.
 ///
 /// Each class that occurs is coded in the way that costs fewest bytes: the shipped shape as it is, or -8 log2 p of every symbol as a
-/// difference to the shipped one, in steps of 1/8, 1/4 or 1/2 octave. Integers only, so every machine builds the same tables.
+/// difference to the shipped one, in steps of 1/8, 1/4 or 1/2 octave. Integers only, so every machine builds the same tables. Classes
+/// that are known not to occur have no table.
 public final class ClassTables: @unchecked Sendable {
   public static let classes = Int(ALD_CLASSES), symbols = Int(ALD_SYMBOLS)
-  static let escape = Int(ALD_ESCAPE), largest = Int(ALD_LARGEST)
+  static let escape = Int(ALD_ESCAPE), largest = Int(ALD_LARGEST), one = Int(ALD_PROB_ONE)
 
   /// What the kernels read.
   public let pointer: UnsafeMutablePointer<ald_tables>
   /// Compact description; `init(serialised:)` reads it back.
   public let serialised: [UInt8]
+  /// Owner of what `pointer` points to, if it is not this.
+  private let lender: ClassTables?
 
-  deinit { pointer.deallocate() }
+  deinit { if lender == nil { ald_tables_free(pointer) } }
 
   /// The shipped tables alone: one byte of side information.
-  public static let shipped = ClassTables(rows: shippedRows, serialised: [0])!
-  private static let shippedRows = (0..<classes).map { Row.shipped($0).frequencies($0) }
+  public static let shipped = ClassTables((0..<classes).flatMap { Row.shipped($0).frequencies($0) }, serialised: [0])!
 
   /// Tables for counted symbols.
   ///
   /// - Parameter histogram: `[class][symbol]` counts, summed over all ranks.
-  /// - Parameter sampled: counts come from a sample, so symbols above the largest one seen keep some room.
+  /// - Parameter sampled: counts come from a sample, so symbols above the largest one seen keep some room, and classes not seen at
+  ///   all their shipped shape.
   public convenience init(histogram: [UInt64], sampled: Bool) {
     precondition(histogram.count == Self.classes * Self.symbols)
     var encoder = RowCoder()
-    var rows: [[UInt16]] = []
-    var any = false
+    var frequencies: [UInt16] = [], corrected = false
+    frequencies.reserveCapacity(histogram.count)
     for c in 0..<Self.classes {
-      let counts = Array(histogram[c * Self.symbols..<(c + 1) * Self.symbols])
-      let best = encoder.encodeBest(counts, class: c, sampled: sampled)
-      if case .corrected = best { any = true }
-      rows.append(best.frequencies(c))
+      let best = encoder.encodeBest(Array(histogram[c * Self.symbols..<(c + 1) * Self.symbols]), class: c, sampled: sampled)
+      if case .corrected = best.row { corrected = true }
+      frequencies += best.frequencies
     }
-    let bytes = encoder.coder.finish()
-    if any { self.init(rows: rows, serialised: [1] + bytes)! } else { self.init(rows: Self.shippedRows, serialised: [0])! }
+    if corrected { self.init(frequencies, serialised: [1] + encoder.coder.finish())! } else { self.init(lender: .shipped) }
   }
 
   /// - Throws: `StreamError` when the bytes are not tables.
   public convenience init(serialised bytes: [UInt8]) throws {
     guard let kind = bytes.first, kind <= 1 else { throw StreamError(.invalid, offset: 0) }
     if kind == 0 {
-      self.init(rows: Self.shippedRows, serialised: [0])!
+      self.init(lender: .shipped)
       return
     }
     var d = RowDecoder(coder: AdaptiveBinaryDecoder(bytes[1...]))
-    let rows = (0..<Self.classes).map { d.decode(class: $0).frequencies($0) }
-    guard let t = ClassTables.build(rows) else { throw StreamError(.invalid, offset: 0) }
-    self.init(pointer: t, serialised: bytes)
+    var frequencies: [UInt16] = []
+    for c in 0..<Self.classes { frequencies += d.decode(class: c).frequencies(c) }
+    guard let pointer = ald_tables_make(frequencies) else { throw StreamError(.invalid, offset: 0) }
+    self.init(pointer: pointer, serialised: bytes)
   }
 
   private init(pointer: UnsafeMutablePointer<ald_tables>, serialised: [UInt8]) {
-    self.pointer = pointer; self.serialised = serialised
+    self.pointer = pointer; self.serialised = serialised; lender = nil
   }
-  private convenience init?(rows: [[UInt16]], serialised: [UInt8]) {
-    guard let t = ClassTables.build(rows) else { return nil }
-    self.init(pointer: t, serialised: serialised)
-  }
-  private static func build(_ rows: [[UInt16]]) -> UnsafeMutablePointer<ald_tables>? {
-    let t = UnsafeMutablePointer<ald_tables>.allocate(capacity: 1)
-    t.initialize(to: ald_tables())
-    let raw = UnsafeMutableRawPointer(t)
-    let freq = (raw + MemoryLayout<ald_tables>.offset(of: \ald_tables.freq)!).assumingMemoryBound(to: UInt16.self)
-    for (c, row) in rows.enumerated() { for (s, f) in row.enumerated() { freq[c * symbols + s] = f } }
-    if ald_tables_finish(t) != 0 { t.deallocate(); return nil }
-    return t
+  private init(lender: ClassTables) { pointer = lender.pointer; serialised = lender.serialised; self.lender = lender }
+  private convenience init?(_ frequencies: [UInt16], serialised: [UInt8]) {
+    guard let pointer = ald_tables_make(frequencies) else { return nil }
+    self.init(pointer: pointer, serialised: serialised)
   }
 }
 
 /// How the table of one class is described.
 enum Row {
+  /// The class does not occur.
+  case absent
   case shipped(Int)
   /// -8 log2 p relative to the shipped value for symbols 0...last, in units of `step` eighths of an octave.
   case corrected(step: Int, deltas: [Int])
@@ -92,19 +88,21 @@ enum Row {
     let base = ald_base_row(Int32(c))!
     let symbols = ClassTables.symbols, escape = ClassTables.escape
     var w = [UInt64](repeating: 0, count: symbols)
-    var floorOne = 0
+    var floorOne = 0, top = ClassTables.largest
     switch self {
+    case .absent: return [UInt16](repeating: 0, count: symbols)
     case .shipped:
-      for s in 0...ClassTables.largest { w[s] = Row.weight(Int(base[s])) }
+      for s in 0...top { w[s] = Row.weight(Int(base[s])) }
     case .corrected(let step, let deltas):
       floorOne = deltas.count
+      top = deltas.count - 1
       for (s, d) in deltas.enumerated() { w[s] = Row.weight(Int(base[s]) + 40 + d * step) }
     }
     let sum = w.reduce(0, +)
     var f = [UInt16](repeating: 0, count: symbols)
-    let room = 32768 - 1
+    let room = ClassTables.one - 1
     var used = 0
-    for s in 0..<escape where w[s] > 0 {
+    for s in 0...top {
       var v = Int((w[s] * UInt64(room) + sum / 2) / sum)
       if s < floorOne { v = max(v, 1) }
       f[s] = UInt16(v)
@@ -114,7 +112,7 @@ enum Row {
     // Give what is missing to the largest, take what is too much from the larger ones in turn.
     while used != room {
       var k = 0
-      for s in 0..<escape where f[s] > f[k] { k = s }
+      for s in 0...top where f[s] > f[k] { k = s }
       if used < room { f[k] += UInt16(room - used); used = room } else {
         let take = min(used - room, Int(f[k]) / 2)
         f[k] -= UInt16(take); used -= take
@@ -127,6 +125,7 @@ enum Row {
 /// Adaptive models of the row descriptions.
 struct RowModels {
   var present = [AdaptiveBit](repeating: .init(), count: 2)
+  var absent = AdaptiveBit()
   var step = [AdaptiveBit](repeating: .init(), count: 3)
   var last = AdaptiveInteger(contexts: 1)
   var first = AdaptiveInteger(contexts: 1)
@@ -138,11 +137,16 @@ struct RowCoder {
   var coder = AdaptiveBinaryEncoder()
   var models = RowModels()
 
-  mutating func encodeBest(_ counts: [UInt64], class c: Int, sampled: Bool) -> Row {
+  mutating func encodeBest(_ counts: [UInt64], class c: Int, sampled: Bool) -> (row: Row, frequencies: [UInt16]) {
     let total = counts.reduce(0, +)
     let base = Row.shipped(c)
-    if total == 0 { encode(base); return base }
-    var bestRow = base, best = Self.bits(counts, base.frequencies(c)) + 1
+    if total == 0 {
+      let row = sampled ? base : .absent
+      encode(row)
+      return (row, row.frequencies(c))
+    }
+    var chosen = (row: base, frequencies: base.frequencies(c))
+    var best = Self.bits(counts, chosen.frequencies) + 1
     let level = ald_base_row(Int32(c))!
     var last = min(counts.lastIndex { $0 > 0 }!, ClassTables.largest)
     if sampled { last = min(last + 4 + last / 8, ClassTables.largest) }
@@ -159,11 +163,11 @@ struct RowCoder {
       let lowest = (0...last).map { Int(level[$0]) + 40 + deltas[$0] * step }.min()!
       if lowest < 0 { deltas = deltas.map { $0 + (-lowest + step - 1) / step } }
       let row = Row.corrected(step: step, deltas: deltas)
-      let cost = Self.description(deltas) + Self.bits(counts, row.frequencies(c))
-      if cost < best { best = cost; bestRow = row }
+      let frequencies = row.frequencies(c), cost = Self.description(deltas) + Self.bits(counts, frequencies)
+      if cost < best { best = cost; chosen = (row, frequencies) }
     }
-    encode(bestRow)
-    return bestRow
+    encode(chosen.row)
+    return chosen
   }
 
   /// About how many bits a correction takes.
@@ -177,19 +181,20 @@ struct RowCoder {
     return bits
   }
 
+  /// Bits of a symbol of frequency f; 0 is escaped.
+  private static let cost = (0...ClassTables.one).map { Double(ALD_PROB_BITS) + ($0 > 0 ? -log2(Double($0)) : 20) }
   static func bits(_ counts: [UInt64], _ f: [UInt16]) -> Double {
     var b = 0.0
-    for s in 0..<counts.count where counts[s] > 0 {
-      b += Double(counts[s]) * (f[s] > 0 ? 15 - log2(Double(f[s])) : 15 + 20)
-    }
+    for s in 0..<counts.count where counts[s] > 0 { b += Double(counts[s]) * cost[Int(f[s])] }
     return b
   }
 
   mutating func encode(_ row: Row) {
     switch row {
-    case .shipped:
+    case .absent, .shipped:
       coder.encode(0, &models.present[models.previousCorrected])
       models.previousCorrected = 0
+      if case .absent = row { coder.encode(1, &models.absent) } else { coder.encode(0, &models.absent) }
     case .corrected(let step, let deltas):
       coder.encode(1, &models.present[models.previousCorrected])
       models.previousCorrected = 1
@@ -218,7 +223,7 @@ struct RowDecoder {
   mutating func decode(class c: Int) -> Row {
     if coder.decode(&models.present[models.previousCorrected]) == 0 {
       models.previousCorrected = 0
-      return .shipped(c)
+      return coder.decode(&models.absent) == 0 ? .shipped(c) : .absent
     }
     models.previousCorrected = 1
     var step = 1
