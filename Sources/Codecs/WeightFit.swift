@@ -1,6 +1,49 @@
+import CKernels
+
+/// Context features of coded values, for a weight fit.
+public struct FitRows: Sendable {
+  /// Features per row; the last one is constant.
+  public let width: Int
+  /// Size of one feature unit.
+  public let unit: Double
+  public internal(set) var features: [UInt16] = []
+  public internal(set) var groups: [UInt8] = []
+  public internal(set) var values: [Int32] = []
+  /// What a row's features are normalised by; empty: 1.
+  public internal(set) var scales: [Double] = []
+  public var count: Int { values.count }
+
+  public init(width: Int, unit: Double) { self.width = width; self.unit = unit }
+
+  func withKernel<T>(_ body: (inout ald_fit_rows) -> T) -> T {
+    precondition(features.count == count * width && groups.count == count && (scales.isEmpty || scales.count == count))
+    return features.withUnsafeBufferPointer { f in
+      groups.withUnsafeBufferPointer { g in
+        values.withUnsafeBufferPointer { v in
+          scales.withUnsafeBufferPointer { b in
+            var k = ald_fit_rows(features: f.baseAddress, values: v.baseAddress, groups: g.baseAddress, scales: scales.isEmpty ? nil : b.baseAddress,
+                                 count: count, width: Int32(width), unit: unit)
+            return body(&k)
+          }
+        }
+      }
+    }
+  }
+
+  /// Adds classes under `weights` (`groups * width`) and symbols to a histogram.
+  public func count(weights: [Double], into histogram: UnsafeMutablePointer<UInt32>) {
+    precondition(groups.allSatisfy { (Int($0) + 1) * width <= weights.count })
+    let classes = [UInt8](unsafeUninitializedCapacity: count) { c, n in
+      if count > 0 { withKernel { ald_fit_classes(&$0, weights, c.baseAddress!) } }
+      n = count
+    }
+    ald_histogram(classes, values, count, histogram)
+  }
+}
+
 /// Normal equations of non-negative weights that predict magnitudes from neighbour features, per group.
 ///
-/// A row has features `f` (16-bit, in units of `unit`), a value `v` and, for normalised features, a scale `b`:
+/// A row has features `f`, a value `v` and, for normalised features, a scale `b`:
 /// minimises the sum of `(|v| - b f.w)^2 / (S + 0.03)` over `w >= 0`, where `S` is the magnitude expected under the previous
 /// round's weights and `|v|` is clipped at `8 S + 4`. Two or three rounds suffice.
 ///
@@ -27,48 +70,18 @@ public struct NormalEquations: Sendable, Equatable {
     }
   }
 
-  /// - Parameters:
-  ///   - rows: `count * features` numbers, one row after the other.
-  ///   - scales: `b` of each row; `nil`: 1.
-  ///   - weights: the previous round's, `groups * features`; `nil` in the first round.
-  public mutating func add(rows: UnsafePointer<UInt16>, unit: Double, values: UnsafePointer<Int32>, groups rowGroups: UnsafePointer<UInt8>,
-                           scales: UnsafePointer<Double>?, count: Int, weights: [Double]?) {
-    let n = features, stride = packedStride
-    precondition(weights == nil || weights!.count == groups * n)
-    // Plain memory: this is the inner loop of every fit.
-    let f = UnsafeMutablePointer<Double>.allocate(capacity: n)
-    defer { f.deallocate() }
-    let previous = weights ?? []
-    packed.withUnsafeMutableBufferPointer { packed in
-      previous.withUnsafeBufferPointer { previous in
-        let sums = packed.baseAddress!
-        for r in 0..<count {
-          let g = Int(rowGroups[r])
-          precondition(g < groups)
-          let row = rows + r * n
-          var expected = 0.0, total = 0.0
-          for k in 0..<n {
-            f[k] = Double(row[k]) * unit
-            total += f[k]
-          }
-          if let w = previous.baseAddress, previous.count > 0 {
-            for k in 0..<n { expected += f[k] * w[g * n + k] }
-          } else {
-            expected = 0.1 + (total - f[n - 1]) / Double(n - 1)
-          }
-          let b = scales?[r] ?? 1
-          let s = max(b * expected, 1e-4), w = b * b / (s + 0.03)
-          let y = min(Double(values[r].magnitude), 8 * s + 4) / b
-          var at = sums + g * stride
-          at[0] += 1
-          at += 1
-          for i in 0..<n {
-            let x = w * f[i], m = n - i, rest = f + i
-            if x != 0 { for j in 0..<m { at[j] += x * rest[j] } }
-            at += m
-          }
-          for i in 0..<n { at[i] += w * y * f[i] }
+  /// - Parameter weights: the previous round's, `groups * features`; `nil` in the first round.
+  /// - Parameter steep: weights rows by (S + 0.03)^-1.5.
+  public mutating func add(_ rows: FitRows, weights: [Double]?, steep: Bool = false) {
+    precondition(rows.width == features && features <= 16 && (weights == nil || weights!.count == groups * features))
+    precondition(rows.groups.allSatisfy { $0 < groups })
+    let count = Int32(groups)
+    packed.withUnsafeMutableBufferPointer { sums in
+      rows.withKernel { kernel in
+        let status = (weights ?? []).withUnsafeBufferPointer {
+          ald_fit_equations(&kernel, weights == nil ? nil : $0.baseAddress, steep ? 1 : 0, count, sums.baseAddress!)
         }
+        precondition(status == 0, "out of memory")
       }
     }
   }

@@ -41,60 +41,75 @@ final class BandShapes: @unchecked Sendable {
     return (s, side, layout)
   }
 
-  /// A model for these tiles: scales from all of them, weights from rows of all of them where asked.
+  /// A model whose scales are those of these tiles.
   ///
-  /// - Parameter probes: which of the tiles decide whether fitted weights pay.
-  /// - Parameter share: part of the field the probes are.
   /// - Collective: all ranks.
-  func model(fitting tiles: [RawArray], weights: Bool, probes: [Bool] = [], share: Double = 1, threads: Int = 1, ranks: borrowing Communicator) throws -> BandModel {
+  func model(of tiles: [RawArray], ranks: borrowing Communicator) throws -> BandModel {
     var model = BandModel(transform)
-    if member != .wavelet97 {
-      var sums = BandScaleSums()
-      for q in tiles {
-        let layout = try self.layout(q.box)
-        let p = UnsafePointer(q.bound(to: Int32.self))
-        layout.addScaleSums(p, side: layout.survey(p), to: &sums)
-      }
-      sums.sums = try ranks.allReduce(sums.sums, .sum)
-      sums.counts = try ranks.allReduce(sums.counts, .sum)
-      model.setScales(sums)
+    guard member != .wavelet97 else { return model }
+    var sums = BandScaleSums()
+    for q in tiles {
+      let layout = try self.layout(q.box)
+      let p = UnsafePointer(q.bound(to: Int32.self))
+      layout.addScaleSums(p, side: layout.survey(p), to: &sums)
     }
-    guard weights else { return model }
+    sums.sums = try ranks.allReduce(sums.sums, .sum)
+    sums.counts = try ranks.allReduce(sums.counts, .sum)
+    model.setScales(sums)
+    return model
+  }
+
+  /// Weights fitted to rows of these tiles; those of `fixed` where that does not pay for its bytes.
+  ///
+  /// - Parameter values: how many the field has.
+  /// - Collective: all ranks.
+  func fit(_ tiles: [RawArray], fixed: BandModel, values: Int, threads: Int, ranks: borrowing Communicator) throws -> BandModel {
     let cells = try ranks.allReduce(tiles.reduce(0) { $0 + $1.count }, .sum)
     let every = max(1, cells / BandShapes.fitRows)
-    let fixed = model
-    let rows = Slots<BandRows?>(tiles.count, nil)
+    let rows = Slots<FitRows?>(tiles.count, nil)
     parallelFor(tiles.count, threads: threads) { i in
       let layout = try! self.layout(tiles[i].box)
       let p = UnsafePointer(tiles[i].bound(to: Int32.self))
       rows[i] = layout.rows(p, side: layout.survey(p), model: fixed, every: every)
     }
+    var model = fixed
+    let all = rows.array.map { $0! }
     var current: [Double]?
     for _ in 0..<2 {
-      let parts = Slots<NormalEquations?>(tiles.count, nil)
-      let weights = current
-      parallelFor(tiles.count, threads: threads) { i in
-        var e = NormalEquations.bands()
-        rows[i]!.add(to: &e, weights: weights)
-        parts[i] = e
-      }
-      model.setWeights(try summed(parts.array.map { $0!.packed }, empty: .bands(), ranks: ranks))
+      model.setWeights(try equations(all, like: .bands(), weights: current, ranks: ranks))
       current = model.realWeights
     }
-    // The fit minimises a proxy: take it only where these tiles code in fewer bits, weights included.
-    let judged = tiles.indices.filter { probes[$0] }.map { tiles[$0] }
-    func bits(_ m: BandModel) throws -> Double {
-      let parts = Slots<Symbols?>(judged.count, nil)
-      parallelFor(judged.count, threads: threads) { i in parts[i] = symbols(judged[i], m).0 }
-      var histogram = [UInt32](repeating: 0, count: histogramSize)
-      for i in judged.indices { parts[i]!.add(to: &histogram) }
-      return estimatedBits(try reducedHistogram(histogram, ranks: ranks), share: share) + share * 8 * Double(m.serialised.count)
-    }
-    return try bits(model) < bits(fixed) ? model : fixed
+    let share = Double(cells / every) / Double(max(1, values))
+    let before = try rowBits(all, weights: fixed.realWeights, share: share, bytes: fixed.serialised.count, ranks: ranks)
+    let after = try rowBits(all, weights: model.realWeights, share: share, bytes: model.serialised.count, ranks: ranks)
+    return after < before ? model : fixed
   }
 
   /// Rows of the weight fit, over all ranks.
-  static let fitRows = 32_000
+  static let fitRows = 16_000
+}
+
+/// The sums of one round of a weight fit, rows of one tile after those of another, whatever rank holds them.
+///
+/// - Collective: all ranks.
+func equations(
+  _ rows: [FitRows], like empty: NormalEquations, weights: [Double]?, steep: Bool = false, ranks: borrowing Communicator
+) throws -> NormalEquations {
+  let parts = rows.map { r in
+    var e = empty
+    e.add(r, weights: weights, steep: steep)
+    return e.packed
+  }
+  return try summed(parts, empty: empty, ranks: ranks)
+}
+
+/// Bits of the rows' values under weights, and this sample's share of a model of so many bytes: a fit minimises a proxy.
+///
+/// - Collective: all ranks.
+func rowBits(_ rows: [FitRows], weights: [Double], share: Double, bytes: Int, ranks: borrowing Communicator) throws -> Double {
+  var histogram = [UInt32](repeating: 0, count: histogramSize)
+  for r in rows { r.count(weights: weights, into: &histogram) }
+  return estimatedBits(try reducedHistogram(histogram, ranks: ranks), share: share) + share * 8 * Double(bytes)
 }
 
 /// Adds the equations of all tiles in tile order, whatever rank holds them.

@@ -7,9 +7,11 @@ import MPI
 import Reduction
 import Statistics
 
-/// The choice of a bank member and its step, by trial coding of sampled tiles.
+/// The choice of a bank member and its step, from sampled tiles.
 ///
 /// All members are judged at the same target: the fewest bits at the wanted error, or the smallest error at the wanted rate.
+/// At a wanted error a proxy of the bits (`TransformTrial.logCost`) sends away what is clearly worse; only members it cannot
+/// tell apart are coded.
 final class BankTrial {
   private(set) var member: FieldCoding.Member = .interpolation
   /// Quantiser step (transforms) or finest step (interpolation), in working units.
@@ -20,16 +22,20 @@ final class BankTrial {
   private(set) var slope = 1.0
   /// This rank's sampled tiles, without halo.
   let units: [Unit]
-  /// Prediction statistics of the sample at `statisticsStep`, summed over ranks.
+  /// Those of them that the members are judged on.
+  let judged: [Unit]
+  /// Prediction statistics of the judged tiles, summed over ranks.
   private(set) var statistics: [Int64] = []
-  /// Valid values in the sample, over all ranks.
+  /// Valid values in the sample and in the judged part of it, over all ranks.
   let count: Int
-  let share: Double
-  /// Streams of the sample that judge fitted weights: every third, at least two; the same on all ranks.
-  let probes: Set<Int>
+  let judgedCount: Int
+  /// Streams of the sample, over all ranks.
+  let wanted: Int
+  /// The judged part of the field.
+  private let share: Double
 
   private unowned let encoder: FieldEncoder
-  private var wide: [RawArray]   // working values with trial halo, one per unit; empty for masked fields
+  private var wide: [RawArray]   // working values of the judged tiles with trial halo; empty for masked fields
 
   static let halo = 8
 
@@ -40,64 +46,109 @@ final class BankTrial {
     let total = layout.streamCount
     let cells = max(1, layout.grid.count / layout.tiles.count)
     let wanted = min(total, max(4, (FieldEncoder.trialValues + cells - 1) / cells))
+    self.wanted = wanted
     let all = (0..<wanted).map { (2 * $0 + 1) * total / (2 * wanted) }
-    let every = wanted >= 6 ? 3 : max(1, wanted / 2)
-    probes = Set(all.indices.filter { $0 % every == 0 }.map { all[$0] })
-    let chosen = all.filter { layout.units.contains($0) }
     // Coefficients must stay within 32-bit integers: none beyond 2^22 steps of range.
     let fits = (encoder.target.rmse ?? .infinity) * 0x1p22 > encoder.survey.range
     let transforms = encoder.special == nil && encoder.forced != .interpolation && fits
-    let halo = transforms ? BankTrial.halo : 0
-    var units: [Unit] = [], wide: [RawArray] = []
+    // Every second one, at least two; all where there is nothing to choose from.
+    let chosen = Set(wanted <= 2 || !transforms ? all : stride(from: 0, to: wanted, by: 2).map { all[$0] })
+    var units: [Unit] = [], wide: [RawArray?] = []
     for c in 0..<layout.components {
-      let mine = chosen.filter { layout.component(of: $0) == c }
-      let want = mine.map { layout.box(of: $0).dilated(by: halo, in: layout.grid) }
+      let mine = all.filter { layout.units.contains($0) && layout.component(of: $0) == c }
+      let want = mine.map { transforms && chosen.contains($0) ? layout.box(of: $0).dilated(by: BankTrial.halo, in: layout.grid) : layout.box(of: $0) }
       let plan = try Redistribution(have: encoder.source.boxes, want: want, grid: layout.grid, ranks: ranks)
       let arrays = want.map { RawArray(box: $0, type: encoder.source.type) }
       try plan.move(encoder.source.arrays[c], into: arrays, ranks: ranks)
       try ranks.agree {
         for (u, a) in zip(mine, arrays) {
           units.append(try encoder.makeUnit(u, from: a))
-          if transforms { wide.append(encoder.workRegion(a)) }
+          wide.append(transforms && chosen.contains(u) ? encoder.workRegion(a) : nil)
         }
       }
     }
     let order = units.indices.sorted { units[$0].index < units[$1].index }
     self.units = order.map { units[$0] }
-    self.wide = transforms ? order.map { wide[$0] } : []
-    var valid = 0
-    for u in units { valid += u.mask.map { m in (0..<m.count).reduce(0) { $0 + Int(m.bound(to: UInt8.self)[$1]) } } ?? u.box.count }
-    count = try ranks.allReduce(valid, .sum)
-    share = encoder.survey.valid > 0 ? min(1, Double(count) / Double(encoder.survey.valid)) : 1
-    try choose(transforms: transforms, ranks: ranks)
+    judged = self.units.filter { chosen.contains($0.index) }
+    self.wide = order.compactMap { wide[$0] }
+    func valid(_ units: [Unit]) -> Int {
+      units.reduce(0) { n, u in
+        guard let m = u.maskPointer else { return n + u.box.count }
+        var k = 0
+        for i in 0..<u.box.count { k &+= Int(m[i]) }
+        return n + k
+      }
+    }
+    let counts = try ranks.allReduce([valid(self.units), valid(judged)], .sum)
+    count = counts[0]; judgedCount = counts[1]
+    share = encoder.survey.valid > 0 ? min(1, Double(judgedCount) / Double(encoder.survey.valid)) : 1
+    let best = try choose(transforms: transforms, ranks: ranks)
+    member = best.member; step = best.step; levelRule = best.rule; statistics = best.statistics; slope = best.slope
     self.wide = []
   }
 
-  private func choose(transforms: Bool, ranks: borrowing Communicator) throws {
-    var best: Candidate?
-    var members: [FieldCoding.Member] = transforms ? [.lapped16, .lapped8, .wavelet97, .interpolation] : [.interpolation]
-    if let f = encoder.forced, members.contains(f) { members = [f] }
-    for m in members {
-      // The first rule of the interpolation decides whether the others are worth a look.
-      let rules = m == .interpolation ? [1, 0, 2] : [0]
-      var local: Candidate?
-      for rule in rules {
-        if let l = local, let b = best, l.score(encoder.target) > b.score(encoder.target) + BankTrial.hopeless { break }
-        let trial: any MemberTrial = m == .interpolation
-          ? try InterpolationTrial(self, encoder, rule: rule, statistics: local?.statistics, ranks: ranks)
-          : TransformTrial(m, encoder, wide, units)
-        let c = try solve(trial, m, rule, start: local?.step, ranks: ranks)
-        if let l = local, l.score(encoder.target) <= c.score(encoder.target) { continue }
-        local = c
+  private func choose(transforms: Bool, ranks: borrowing Communicator) throws -> Candidate {
+    var members: [FieldCoding.Member] = transforms ? [.lapped16, .lapped8, .wavelet97] : []
+    if let f = encoder.forced { members = members.filter { $0 == f } }
+    var rivals = members.map { TransformTrial($0, encoder, wide, judged) }
+    if members.isEmpty { return try interpolation(InterpolationTrial(self, encoder, ranks: ranks), against: nil, ranks: ranks)! }
+    let alone = encoder.forced != nil
+    var worth = !alone
+    var interpolated: InterpolationTrial?
+    if let rmse = encoder.target.rmse, !alone {
+      let guess = rmse * 12.0.squareRoot()
+      let costs = try rivals.map { try $0.logCost(guess, judgedCount, ranks) }
+      let least = costs.min()!, rough = TransformTrial.roughBits(least)
+      rivals = rivals.indices.filter { costs[$0] <= least * BankTrial.tie + 0.01 }.map { rivals[$0] }
+      let trial = try InterpolationTrial(self, encoder, ranks: ranks)
+      interpolated = trial
+      // Coding is never cheaper than its predictions from the original values tell.
+      if least > BankTrial.sparse, 0.93 * TransformTrial.roughBits(trial.openLoopCost) > 1.12 * rough { worth = false } else {
+        let first = try solve(trial, .interpolation, 1, start: nil, ranks: ranks)
+        let bits = first.score(encoder.target)
+        if least > BankTrial.sparse, bits - BankTrial.hopeless > 1.15 * rough { worth = false }
+        if least > BankTrial.sparse, bits < 0.85 * rough { return try interpolation(trial, first: first, against: nil, ranks: ranks)! }
+        if worth {
+          let best = try price(rivals, ranks: ranks)
+          return try interpolation(trial, first: first, against: best, ranks: ranks) ?? best
+        }
       }
-      if let l = local, best.map({ l.score(encoder.target) < $0.score(encoder.target) }) ?? true { best = l }
     }
-    let b = best!
-    member = b.member; step = b.step; levelRule = b.rule; statistics = b.statistics; slope = b.slope
+    if rivals.count == 1 && !worth { return try solve(rivals[0], rivals[0].member, 0, start: nil, priced: false, ranks: ranks) }
+    let best = try price(rivals, ranks: ranks)
+    if !worth { return best }
+    return try interpolation(interpolated ?? InterpolationTrial(self, encoder, ranks: ranks), against: best, ranks: ranks) ?? best
+  }
+
+  /// The best of some transforms.
+  private func price(_ rivals: [TransformTrial], ranks: borrowing Communicator) throws -> Candidate {
+    var best: Candidate?
+    for t in rivals {
+      let c = try solve(t, t.member, 0, start: nil, ranks: ranks)
+      if best.map({ c.score(encoder.target) < $0.score(encoder.target) }) ?? true { best = c }
+    }
+    return best!
+  }
+
+  /// The best level rule of the interpolation, or `nil` where a transform is better.
+  private func interpolation(_ trial: InterpolationTrial, first: Candidate? = nil, against other: Candidate?, ranks: borrowing Communicator) throws -> Candidate? {
+    let target = encoder.target
+    var best = try first ?? solve(trial, .interpolation, 1, start: nil, ranks: ranks)
+    if let other, best.score(target) > other.score(target) + BankTrial.hopeless { return nil }
+    // Equal steps at fine bounds, steeper ones at coarse bounds. Source: ten fields at 40 to 100 dB.
+    trial.rule = best.bits > 3 ? 0 : 2
+    let second = try solve(trial, .interpolation, trial.rule, start: best.step, ranks: ranks)
+    if second.score(target) < best.score(target) { best = second }
+    if let other, other.score(target) <= best.score(target) { return nil }
+    return best
   }
 
   /// Bits per value that no level rule of the interpolation has been seen to gain.
   static let hopeless = 0.15
+  /// Transforms within this factor in the proxy are told apart by coding.
+  static let tie = 1.02
+  /// Mean log cost below which the proxy tells little of the bits.
+  static let sparse = 0.6
 
   /// What a member's header takes beside tables and fitted weights.
   private static func sideBits(_ m: FieldCoding.Member) -> Double { m == .wavelet97 ? 0 : m == .interpolation ? 8 * 28 : 8 * 37 }
@@ -112,13 +163,20 @@ final class BankTrial {
   }
 
   /// Finds the step that meets the target on the sample.
-  private func solve(_ trial: any MemberTrial, _ m: FieldCoding.Member, _ rule: Int, start: Double?, ranks: borrowing Communicator) throws -> Candidate {
-    let target = encoder.target
+  ///
+  /// - Parameter priced: whether the bits are needed.
+  private func solve(
+    _ trial: any MemberTrial, _ m: FieldCoding.Member, _ rule: Int, start: Double?, priced: Bool = true, ranks: borrowing Communicator
+  ) throws -> Candidate {
+    let target = encoder.target, count = judgedCount
     if let rmse = target.rmse {
       // A pass of the interpolation costs as much as coding: mostly one or two, the score corrects the rest.
       let costly = m == .interpolation
       let found = try solveStep(wanted: rmse, start: start ?? rmse * 12.0.squareRoot(), tolerance: costly ? 0.1 : 0.01, limit: costly ? 4 : 6) { s in
         try trial.rmse(s, count, ranks)
+      }
+      guard priced else {
+        return Candidate(member: m, rule: rule, step: found.step, bits: 0, rmse: found.error, statistics: trial.statistics, slope: found.slope)
       }
       let (bits, e) = try trial.cost(found.step, count, share, ranks)
       let side = BankTrial.sideBits(m) / Double(max(1, encoder.survey.valid))
@@ -143,15 +201,21 @@ final class BankTrial {
 }
 
 /// A step whose error is the wanted one within `tolerance` (relative), and the local slope: secant in the logarithm.
-func solveStep(wanted: Double, start: Double, tolerance: Double = 0.002, limit: Int = 9, _ error: (Double) throws -> Double) rethrows -> (step: Double, error: Double, slope: Double) {
-  var s = start, best = (step: start, error: Double.infinity, slope: 1.0)
-  var previous: (x: Double, y: Double)?, slope = 1.0
+///
+/// - Parameter ceiling: an error never to be exceeded where one of the steps tried allows it.
+func solveStep(
+  wanted: Double, start: Double, slope first: Double = 1, tolerance: Double, ceiling: Double = .infinity, limit: Int, _ error: (Double) throws -> Double
+) rethrows -> (step: Double, error: Double, slope: Double) {
+  var s = start, best = (step: start, error: Double.infinity, slope: first)
+  var previous: (x: Double, y: Double)?, slope = first
+  func miss(_ e: Double) -> Double { abs(log(max(e, 1e-300) / wanted)) + (e > ceiling ? 1 : 0) }
   for _ in 0..<limit {
     let e = try error(s)
     let x = log(s), y = log(max(e, 1e-300) / wanted)
-    if let p = previous, abs(x - p.x) > 1e-9 { slope = min(max((y - p.y) / (x - p.x), 0.25), 1.5) }
-    if abs(y) < abs(log(max(best.error, 1e-300) / wanted)) { best = (s, e, slope) }
-    if abs(y) < tolerance { break }
+    // The error of sparse data is ragged: neighbouring steps tell no slope.
+    if let p = previous, abs(x - p.x) > 0.01 { slope = min(max((y - p.y) / (x - p.x), 0.25), 1.5) }
+    if best.error == .infinity || miss(e) < miss(best.error) { best = (s, e, slope) }
+    if miss(e) < tolerance { break }
     previous = (x, y)
     s = exp(x - max(min(y / slope, 3), -3))
   }

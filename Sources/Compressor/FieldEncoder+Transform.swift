@@ -12,24 +12,27 @@ extension FieldEncoder {
     let member = trial.member
     let transform = member.transform(layout.grid)!
     let shapes = BandShapes(member, grid: layout.grid)
-    let sampled = Set(trial.units.map(\.index))
+    let sampled = Set(trial.units.map(\.index)), judged = Set(trial.judged.map(\.index))
     // Aimed 0.006 dB too well, so that a second pass is rare.
     var step = trial.step, correction = 0.9993
     var aim = StepAim(target: target)
     while true {
       let coefficients = try analyse(transform, ranks: ranks)
+      var error: QuantiserError?
       if let wanted = target.rmse {
         // The sample has brought the step near; each pass over all coefficients moves it by the local slope.
         try phases.measure("step") {
           for _ in 0..<4 {
-            let e = try QuantiserError(coefficients, step: step, threads: threads, ranks: ranks).meanSquare.squareRoot()
-            let y = log(e / (wanted * correction))
+            error = try QuantiserError(coefficients, step: step, threads: threads, ranks: ranks)
+            let y = log(error!.meanSquare.squareRoot() / (wanted * correction))
             step *= exp(-min(max(y / trial.slope, -2), 2))
             if abs(y) < 0.01 { break }
           }
         }
       }
-      let encoded = try codeTransformed(start, transform, shapes, coefficients, step: step, sampled: sampled, trial: trial, ranks: ranks)
+      // Shifts change little with the step.
+      let shifts = try error?.shifts ?? QuantiserError(coefficients, step: step, threads: threads, ranks: ranks).shifts
+      let encoded = try codeTransformed(start, transform, shapes, coefficients, step: step, shifts: shifts, sampled: sampled, judged: judged, ranks: ranks)
       guard let next = aim.next(step: step, result: encoded, streams: layout.streamCount) else { return encoded }
       if target.rmse != nil { correction *= next / step } else { step = next }
     }
@@ -65,8 +68,8 @@ extension FieldEncoder {
   ///
   /// - Collective: all ranks.
   private func codeTransformed(
-    _ start: FieldCoding, _ transform: any HaloTransform, _ shapes: BandShapes, _ coefficients: [RawArray], step: Double,
-    sampled: Set<Int>, trial: BankTrial, ranks: borrowing Communicator
+    _ start: FieldCoding, _ transform: any HaloTransform, _ shapes: BandShapes, _ coefficients: [RawArray], step: Double, shifts: [UInt8],
+    sampled: Set<Int>, judged: Set<Int>, ranks: borrowing Communicator
   ) throws -> EncodedField {
     var coding = start
     coding.member = shapes.member
@@ -74,23 +77,21 @@ extension FieldEncoder {
     coding.offset = offset
     let first = layout.units.lowerBound
     let own = coefficients.indices.filter { sampled.contains(first + $0) }
-    let error = try phases.measure("fit") {
-      try QuantiserError(held ? coefficients : own.map { coefficients[$0] }, step: step, threads: threads, ranks: ranks)
-    }
-    coding.shifts = error.shifts
-    let k = quantiser(step: step, shifts: error.shifts)
+    coding.shifts = shifts
+    let k = quantiser(step: step, shifts: shifts)
+    // Integers of the counted tiles: all of a held field, else the sample.
+    let counted = held ? Array(coefficients.indices) : own
+    let quantised = phases.measure("transform") { quantise(counted.map { coefficients[$0] }, k, threads: threads) }
     let model = try phases.measure("fit") {
-      try shapes.model(fitting: own.map { quantise(coefficients[$0], k) }, weights: true,
-        probes: own.map { trial.probes.contains(first + $0) }, share: Double(trial.probes.count) / Double(layout.streamCount), threads: threads, ranks: ranks)
+      let part = counted.indices.filter { judged.contains(first + counted[$0]) }.map { quantised[$0] }
+      return try shapes.fit(part, fixed: shapes.model(of: part, ranks: ranks), values: survey.valid, threads: threads, ranks: ranks)
     }
     coding.model = model.serialised
-    // Symbols of the counted tiles: all of a held field, else the sample.
-    let counted = held ? Array(coefficients.indices) : own
     let symbols = Slots<(Symbols, [UInt8])?>(counted.count, nil)
     var histogram = [UInt32](repeating: 0, count: histogramSize)
     phases.measure("transform") {
       parallelFor(counted.count, threads: threads) { i in
-        let (s, side, band) = shapes.symbols(quantise(coefficients[counted[i]], k), model)
+        let (s, side, band) = shapes.symbols(quantised[i], model)
         symbols[i] = (s, side.serialised(for: band))
       }
       for i in counted.indices { symbols[i]!.0.add(to: &histogram) }
@@ -104,7 +105,7 @@ extension FieldEncoder {
     try phases.measure("entropy") {
       try ranks.agree {
         parallelFor(coefficients.count, threads: threads) { i in
-          let q = quantise(coefficients[i], k)
+          let q = held ? quantised[i] : quantise(coefficients[i], k)
           let (s, side): (Symbols, [UInt8])
           if held { (s, side) = symbols[i]! } else {
             let r = shapes.symbols(q, model)

@@ -48,19 +48,34 @@ func meanSquareError(_ units: [Unit], count: Int, threads: Int, ranks: borrowing
 final class InterpolationTrial: MemberTrial {
   private let encoder: FieldEncoder
   private let units: [Unit]
-  private let rule: Int
-  private(set) var statistics: [Int64]
+  /// Level-step rule.
+  var rule = 1 { didSet { last = nil } }
+  let statistics: [Int64]
   private let workspaces: Workspaces
 
-  init(_ trial: BankTrial, _ encoder: FieldEncoder, rule: Int, statistics: [Int64]?, ranks: borrowing Communicator) throws {
-    self.encoder = encoder; self.rule = rule
-    units = trial.units
+  /// - Collective: all ranks.
+  init(_ trial: BankTrial, _ encoder: FieldEncoder, ranks: borrowing Communicator) throws {
+    self.encoder = encoder
+    units = trial.judged
     workspaces = Workspaces(encoder.threads)
-    self.statistics = statistics ?? []
-    if statistics == nil {
-      let guess = (encoder.target.rmse ?? encoder.survey.range * 1e-3) * 12.0.squareRoot()
-      self.statistics = try encoder.predictionStatistics(units, step: guess, workspaces, ranks: ranks)
+    let guess = (encoder.target.rmse ?? encoder.survey.range * 1e-3) * 12.0.squareRoot()
+    statistics = try encoder.predictionStatistics(units, step: guess, workspaces, ranks: ranks)
+  }
+
+  /// Mean of log2(1 + 2 |e| / step) over the sample, for the prediction along the best axis of each level from original values.
+  var openLoopCost: Double {
+    var sum = 0.0, points = 0.0
+    for l in 0..<Int(ALD_INTERP_LEVELS) {
+      var least = Double.infinity, most = 0.0
+      for a in 0..<3 {
+        let o = (3 * l + a) * 3, n = Double(statistics[o + 2])
+        if n == 0 { continue }
+        least = min(least, Double(min(statistics[o], statistics[o + 1])) / 256 / n)
+        most = max(most, n)
+      }
+      if most > 0 { sum += least * most; points += most }
     }
+    return points > 0 ? sum / points : 0
   }
 
   /// Step and error of the symbols the units hold.

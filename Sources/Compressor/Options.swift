@@ -61,8 +61,6 @@ public struct CompressOptions: Sendable {
   /// `nil`: all. An upper end of `Int.max` means "to the end".
   public var steps: Range<Int>?
   public var reading = InputOptions()
-  /// Only codecs that give random access by tile: all of this version do.
-  public var tileAccess = false
   /// Threads per rank; at least 1.
   public var threads = 1
   /// Path of the JSON report.

@@ -59,9 +59,7 @@ func selectedSteps(_ wanted: Range<Int>?, of available: Int, in what: String) th
 public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
   let started = PhaseClock.now()
   let phases = PhaseClock()
-  if try ranks.agree({ sameFile(o.input, o.output) }) {
-    throw Failure(.inputOutput, "\(o.output): output is the input; give another name with -o")
-  }
+  try ranks.agree { try refuseOverwriting(o.input, with: o.output) }
   let input = try phases.measure("open") { try SnapshotInput.open(o.input, snapshotOptions(o.reading, fields: o.fields), ranks: ranks) }
   guard o.reading.vectors.isEmpty else { throw Failure(.usage, "--vector is not available in this version") }
   let forced = try o.codec.map { name in
@@ -137,9 +135,7 @@ private func readSource(_ input: SnapshotInput, _ field: Int, _ step: Int, ranks
 public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
   let started = PhaseClock.now()
   let phases = PhaseClock()
-  if try ranks.agree({ sameFile(o.input, o.output) }) {
-    throw Failure(.inputOutput, "\(o.output): output is the input; give another name with -o")
-  }
+  try ranks.agree { try refuseOverwriting(o.input, with: o.output) }
   let reader = try phases.measure("open") { try ContainerReader.open(o.input, ranks: ranks) }
   let all = try ranks.agree { try descriptions(reader) }
   for name in o.fields where !all.contains(where: { $0.name == name }) {

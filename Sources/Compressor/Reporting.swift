@@ -113,10 +113,12 @@ func boundText(_ r: FieldReport) -> String {
   }
 }
 
-/// Whether both paths lead to one existing file.
-func sameFile(_ a: String, _ b: String) -> Bool {
+/// - Throws: `Failure` where both paths lead to one existing file.
+func refuseOverwriting(_ input: String, with output: String) throws {
   var s = stat(), t = stat()
-  return stat(a, &s) == 0 && stat(b, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino
+  if stat(input, &s) == 0 && stat(output, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino {
+    throw Failure(.inputOutput, "\(output): output is the input; give another name with -o")
+  }
 }
 
 /// The cells of a region given per spatial axis.

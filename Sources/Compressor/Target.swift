@@ -18,7 +18,7 @@ struct Target: Sendable {
 
   /// bound / rmse where a pointwise bound is asked: with Gaussian errors 1.4 % of the points become outliers.
   /// Source: measured optimum of bytes at SPERR's quality, between 2.25 and 2.5.
-  static let boundOverRmse = 2.45
+  static let boundOverRmse = 2.44
 
   init(_ bound: ErrorBound, survey: FieldSurvey, type: ScalarType) {
     self.bound = bound

@@ -68,10 +68,8 @@ extension Command {
     }
     o.steps = try a.steps()
     o.reading = try a.reading()
-    if let access = a.last("access") {
-      if access != "tile" { throw Failure(.usage, "--access knows only 'tile', not '\(access)'") }
-      o.tileAccess = true
-    }
+    // Every codec of this version gives random access by tile.
+    if let access = a.last("access"), access != "tile" { throw Failure(.usage, "--access knows only 'tile', not '\(access)'") }
     o.threads = try a.threads()
     o.report = a.last("report")
     o.verify = !a.has("no-verify")

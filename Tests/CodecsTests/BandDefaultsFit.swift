@@ -11,7 +11,7 @@ import Testing
     let folder = ProcessInfo.processInfo.environment["ALIDADE_BAND_TRAINING"]!
     let files = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
     for (name, t) in [("lot16", BandLayout.Transform.lapped(edge: 16)), ("lot8", .lapped(edge: 8)), ("w97", .wavelet)] {
-      var rows: [BandRows] = []
+      var rows: [FitRows] = []
       for f in files where f.hasPrefix(name + "-") {
         let ints = try Data(contentsOf: URL(fileURLWithPath: folder + "/" + f)).withUnsafeBytes { Array($0.bindMemory(to: Int32.self)) }
         let shape = Index3(Int(ints[0]), Int(ints[1]), Int(ints[2])), q = Array(ints[3...])
@@ -28,7 +28,7 @@ import Testing
       for k in model.weights.indices { model.weights[k] = 0 }
       for _ in 0..<4 {
         var e = NormalEquations.bands()
-        for r in rows { r.add(to: &e, weights: w) }
+        for r in rows { e.add(r, weights: w) }
         model.setWeights(e, minimumRows: 200)
         w = model.realWeights
       }

@@ -162,7 +162,7 @@ private func model(_ l: BandLayout, seed: UInt64) -> BandModel {
         var total = NormalEquations.bands()
         for r in rows {
           var e = NormalEquations.bands()
-          r.add(to: &e, weights: m.realWeights)
+          e.add(r, weights: m.realWeights)
           total.add(packed: e.packed)
         }
         m.setWeights(total)

@@ -9,7 +9,7 @@ import Testing
   @Test func printTable() throws {
     let folder = ProcessInfo.processInfo.environment["ALIDADE_INTERPOLATION_TRAINING"]!
     let workspace = InterpolationWorkspace()
-    var all: [InterpolationFeatures] = []
+    var all: [FitRows] = []
     for f in try FileManager.default.contentsOfDirectory(atPath: folder).sorted() where f.hasSuffix(".f32") {
       let data = try Data(contentsOf: URL(fileURLWithPath: folder + "/" + f))
       let n = data.withUnsafeBytes { Array($0.bindMemory(to: Int32.self).prefix(3)) }.map { Int($0) }
@@ -30,16 +30,14 @@ import Testing
           for (i, v) in InterpolationCodec.statistics(t, mask: nil, settings: s, workspace: workspace).enumerated() { sums[i] += v }
         }
         s.prediction = InterpolationCodec.choose(from: sums)
-        var rows = InterpolationFeatures()
         let every = max(1, whole.count / 60_000)
-        for t in tiles { InterpolationCodec(settings: s).features(t, mask: nil, workspace: workspace, every: every, into: &rows) }
-        all.append(rows)
+        for t in tiles { all.append(InterpolationCodec(settings: s).features(t, mask: nil, workspace: workspace, every: every)) }
       }
     }
     var w: [Double]?, model: InterpolationModel?
     for _ in 0..<4 {
       var e = NormalEquations.interpolation()
-      for r in all { r.add(to: &e, weights: w) }
+      for r in all { e.add(r, weights: w, steep: true) }
       let next = e.interpolationWeights(fallback: InterpolationModel(weights: .init(repeating: [20, 20, 20, 10, 30, 3, 2], count: 13)))
       w = next.real
       model = next.model

@@ -278,10 +278,10 @@ private let shapes = [
       #expect((try? InterpolationModel(serialised: model.serialised)) == model)
       let codec = InterpolationCodec(settings: InterpolationSettings(lower: -20, upper: 40, step: 1e-2)!, model: model)
       let c = encode(codec, x, masked ? mask : nil)
-      var f = InterpolationFeatures(), some = InterpolationFeatures()
-      mask.withUnsafeBufferPointer {
-        codec.features(x, mask: masked ? $0.baseAddress! : nil, workspace: InterpolationWorkspace(), into: &f)
-        codec.features(x, mask: masked ? $0.baseAddress! : nil, workspace: InterpolationWorkspace(), every: 7, phase: 3, into: &some)
+      let (f, some) = mask.withUnsafeBufferPointer { m in
+        let m = masked ? m.baseAddress! : nil
+        return (codec.features(x, mask: m, workspace: InterpolationWorkspace()),
+                codec.features(x, mask: m, workspace: InterpolationWorkspace(), every: 7, phase: 3))
       }
       #expect(f.values == c.val)
       let classes = (0..<f.count).map { i -> UInt8 in

@@ -22,18 +22,19 @@ import Testing
 
   @Test func recoversWeights() {
     // |v| = 4 (0.5 f0 + 0.25 f2), scale 4.
-    var rows: [UInt16] = [], values: [Int32] = [], state: UInt32 = 1
+    var rows = FitRows(width: 4, unit: 1), state: UInt32 = 1
     for _ in 0..<500 {
       var f: [UInt16] = []
       for _ in 0..<3 { state = state &* 1664525 &+ 1013904223; f.append(UInt16(state >> 24) * 8) }
-      rows += f + [1]
-      values.append(Int32(2 * Int(f[0]) + Int(f[2])) * (state & 4096 == 0 ? 1 : -1))
+      rows.features += f + [1]
+      rows.values.append(Int32(2 * Int(f[0]) + Int(f[2])) * (state & 4096 == 0 ? 1 : -1))
     }
-    let scales = [Double](repeating: 4, count: 500), groups = [UInt8](repeating: 1, count: 500)
+    rows.scales = [Double](repeating: 4, count: 500)
+    rows.groups = [UInt8](repeating: 1, count: 500)
     var w: [Double]?
     for _ in 0..<3 {
       var e = NormalEquations(groups: 2, features: 4)
-      e.add(rows: rows, unit: 1, values: values, groups: groups, scales: scales, count: 500, weights: w)
+      e.add(rows, weights: w)
       #expect(e.rows(ofGroup: 0) == 0 && e.rows(ofGroup: 1) == 500)
       let s = e.solve()
       #expect(s[0] == nil)

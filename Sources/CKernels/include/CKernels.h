@@ -5,6 +5,7 @@
 #include "ald_interpolation.h"
 #include "ald_quantise.h"
 #include "ald_survey.h"
+#include "ald_trial.h"
 #include "ald_lossless.h"
 #include "ald_mask.h"
 #include "ald_simd.h"

@@ -21,47 +21,6 @@ public final class InterpolationWorkspace {
   }
 }
 
-/// Context features of coded points, for fitting `InterpolationModel.weights`.
-public struct InterpolationFeatures: Sendable {
-  /// `InterpolationModel.features` per point, 4 fractional bits.
-  public var features: [UInt16] = []
-  public var groups: [UInt8] = []
-  public var values: [Int32] = []
-  public var count: Int { values.count }
-  public init() {}
-
-  /// Adds the rows to the normal equations of one fitting round; `weights`: those solved in the round before.
-  ///
-  /// Squares are weighted by (S + 0.03)^-1.5: measured on four fields and three rates 0-3 % better than 1/(S + 0.03).
-  public func add(to e: inout NormalEquations, weights: [Double]?) {
-    let n = InterpolationModel.features, stride = e.packedStride
-    precondition(e.features == n && e.groups == InterpolationModel.groups)
-    var sums = [Double](repeating: 0, count: e.packed.count), f = [Double](repeating: 0, count: n)
-    for r in 0..<count {
-      let g = Int(groups[r])
-      var expected = 0.1
-      for k in 0..<n { f[k] = Double(features[r * n + k]) / 16 }
-      if let weights {
-        expected = 0
-        for k in 0..<n { expected += f[k] * weights[g * n + k] }
-      } else {
-        for k in 0..<n - 1 { expected += f[k] / Double(n - 1) }
-      }
-      let w = 1 / ((expected + 0.03) * (expected + 0.03).squareRoot())
-      let y = min(Double(values[r].magnitude), 8 * expected + 4)
-      var at = g * stride
-      sums[at] += 1
-      at += 1
-      for i in 0..<n {
-        let x = w * f[i]
-        for j in i..<n { sums[at] += x * f[j]; at += 1 }
-      }
-      for i in 0..<n { sums[at + i] += w * y * f[i] }
-    }
-    e.add(packed: sums)
-  }
-}
-
 extension NormalEquations {
   /// Empty equations of the interpolation contexts.
   public static func interpolation() -> NormalEquations {
@@ -142,19 +101,23 @@ public struct InterpolationCodec: Sendable {
     }
   }
 
-  /// Appends the features of every `every`-th valid point of a tile, from `phase` on.
+  /// Context features of every `every`-th valid point of a tile, from `phase` on.
   public func features(_ tile: RawArray, mask: UnsafePointer<UInt8>?, workspace: InterpolationWorkspace,
-                       every: Int = 1, phase: Int = 0, into out: inout InterpolationFeatures) {
+                       every: Int = 1, phase: Int = 0) -> FitRows {
+    var rows = FitRows(width: InterpolationModel.features, unit: 1 / 16)
     let s = tile.box.shape, F = InterpolationModel.features
-    if tile.count == 0 { return }
+    if tile.count == 0 { return rows }
     let most = tile.count / max(1, every) + 1
-    var feat = [UInt16](repeating: 0, count: most * F), groups = [UInt8](repeating: 0, count: most)
-    var values = [Int32](repeating: 0, count: most)
+    rows.features = [UInt16](repeating: 0, count: most * F)
+    rows.groups = [UInt8](repeating: 0, count: most)
+    rows.values = [Int32](repeating: 0, count: most)
     let n = withUnsafePointer(to: kernel) {
       ald_interp_features($0, tile.pointer, Int32(tile.elementSize), mask, Int32(s.z), Int32(s.y), Int32(s.x),
-                          workspace.memory(for: s), max(1, every), phase, &feat, &groups, &values, most)
+                          workspace.memory(for: s), max(1, every), phase, &rows.features, &rows.groups, &rows.values, most)
     }
-    out.features += feat[..<(n * F)]; out.groups += groups[..<n]; out.values += values[..<n]
+    rows.features.removeLast((most - n) * F)
+    rows.groups.removeLast(most - n); rows.values.removeLast(most - n)
+    return rows
   }
 
   /// Sums over a tile from which kinds and weights are chosen: per level and axis the sum of log2(1 + 2|e|/step) in 1/256
