@@ -26,7 +26,7 @@ let package = Package(
 
     // Science without communicators.
     .target(name: "Fields"),
-    .target(name: "Statistics", dependencies: ["Fields"]),
+    .target(name: "Statistics", dependencies: ["Fields", "CKernels"]),
     .target(name: "Codecs", dependencies: ["Fields", "CKernels", "CZstd", "CxxHash"]),
 
     .target(name: "Observables", dependencies: ["Fields", "Statistics"]),

@@ -34,7 +34,7 @@ static int64_t ceil_shift(int64_t i, int l) { return -((-i) >> l); }
 
 // What one level and one element type provide.
 typedef struct kernels {
-  void (*segments)(const ald_view *, const ald_view *, const ald_segment *const[3], const int[3], const int64_t[3],
+  void (*segments)(const ald_pieces *, const ald_view *, const ald_segment *const[3], const int[3], const int64_t[3],
                    const int64_t[3]);
   void (*analyse)(const ald_view *, const ald_view *, const int64_t[3], const int[3], const int64_t[3], const int64_t[3]);
   void (*synthesise)(const ald_view *, const ald_view *, const int64_t[3], const int[3], const int64_t[3],
@@ -56,6 +56,32 @@ static int64_t reflect(int64_t i, int64_t n) {
 static int64_t locate(int64_t i, range have, int64_t n, int periodic) {
   if (!periodic && (i < 0 || i >= n)) i = reflect(i, n);
   return (i < have.lo ? have.lo : i >= have.hi ? have.hi - 1 : i) - have.lo;
+}
+
+#define SEGMENT_MAXIMUM 23
+
+// Cells i, i + 1, ... of an axis, at most n: how many lie in one piece, the number of that piece, and where in it each lies.
+static int64_t place(const ald_pieces *p, int axis, int64_t i, int64_t n, int64_t *piece, int64_t *cell) {
+  if (p->wrap[axis]) {
+    i %= p->wrap[axis];
+    if (i < 0) i += p->wrap[axis];
+  }
+  const int64_t stride = axis == 0 ? p->count[1] * p->count[2] : axis == 1 ? p->count[2] : 1;
+  int64_t k = 0;
+  const ald_view *v = p->views;
+  while (i >= v->lower[axis] + v->shape[axis]) { v += stride; k++; }
+  int64_t left = v->lower[axis] + v->shape[axis] - i;
+  *piece = k; *cell = i - v->lower[axis];
+  return n < left ? n : left;
+}
+
+// The same for every cell of a segment.
+static void places(const ald_pieces *p, int axis, const ald_segment *s, int64_t *piece, int64_t *cell) {
+  for (int64_t i = 0; i < s->length; ) {
+    int64_t run = place(p, axis, s->start + i, s->length - i, piece + i, cell + i);
+    for (int64_t k = 1; k < run; k++) { piece[i + k] = piece[i]; cell[i + k] = cell[i] + k; }
+    i += run;
+  }
 }
 
 // Half-open ranges of one level of the wavelet, per axis.
@@ -93,7 +119,7 @@ static const kernels *chosen(int element_size) {
   return element_size == 4 ? &kernels_f32_base : &kernels_f64_base;
 }
 
-void ald_segments_apply(int element_size, const ald_view *source, const ald_view *target,
+void ald_segments_apply(int element_size, const ald_pieces *source, const ald_view *target,
                         const ald_segment *const segments[3], const int count[3], const int64_t lower[3],
                         const int64_t upper[3]) {
   chosen(element_size)->segments(source, target, segments, count, lower, upper);

@@ -44,21 +44,19 @@ extension FieldEncoder {
   private func analyse(_ transform: any HaloTransform, ranks: borrowing Communicator) throws -> [RawArray] {
     var out: [RawArray] = []
     try phases.measure("transform") {
-      try layout.forEachRegion(
-        have: source.boxes, arrays: source.arrays, elementSize: source.type.size, halo: transform.analysisHalo, ranks: ranks
-      ) { region, arrays in
-        let planes = arrays.map { a in
-          let c = RawArray(box: region.box, type: workType)
-          transform.analyse(workRegion(a), core: region.box, into: c)
-          return c
+      let wide = layout.regions.map { $0.box.dilated(by: transform.analysisHalo, in: layout.grid) }
+      let given = try Surroundings(
+        have: source.boxes, arrays: source.arrays, elementSize: source.type.size, wanted: wide, grid: layout.grid, ranks: ranks)
+      for round in 0..<layout.rounds {
+        let here = round < layout.regions.count
+        var parts: [[RawArray]] = []
+        try given.forEachComponent(of: here ? wide[round] : nil, ranks: ranks) { _, cells in
+          let region = layout.regions[round]
+          parts.append(region.tiles.map { RawArray(box: layout.tiles.box($0), type: workType) })
+          let input = plain ? cells : Mosaic(workRegion(cells.cells(of: wide[round])))
+          transform.analyse(input, core: region.box, into: parts[parts.count - 1])
         }
-        for t in region.tiles {
-          for c in 0..<layout.components {
-            let tile = RawArray(box: layout.tiles.box(t), type: workType)
-            tile.copy(tile.box, from: planes[c])
-            out.append(tile)
-          }
-        }
+        if here { for t in parts[0].indices { for c in parts { out.append(c[t]) } } }
       }
     }
     return out
@@ -158,6 +156,12 @@ extension FieldEncoder {
     parallelFor(units.count, threads: threads) { j in
       let c = layout.component(of: units[j])
       do {
+        if plain && target.pointwise == nil {
+          var s = empty
+          s.add(tile: layout.box(of: units[j]), original: original[c], decoded: decoded[c], type: source.type)
+          results[j] = s
+          return
+        }
         let u = try makeUnit(units[j], from: original[c])
         let d = RawArray(box: u.box, type: workType)
         d.copy(d.box, from: decoded[c])
@@ -181,27 +185,23 @@ extension FieldEncoder {
     _ layout: TileLayout, _ transform: any HaloTransform, _ staged: [RawArray], ranks: borrowing Communicator,
     _ body: (Region, _ decoded: [RawArray], _ original: [RawArray]) throws -> Void
   ) throws {
-    let tiles = layout.mine.map { layout.tiles.box($0) }
+    let boxes = layout.regions.map(\.box)
+    let parts = (0..<layout.components).map { c in stride(from: c, to: staged.count, by: layout.components).map { staged[$0] } }
+    let coefficients = try Surroundings(
+      have: layout.mine.map { layout.tiles.box($0) }, arrays: parts, elementSize: workType.size,
+      wanted: boxes.map { transform.synthesisInput(for: $0) }, grid: layout.grid, ranks: ranks)
+    let given = try Surroundings(
+      have: source.boxes, arrays: source.arrays, elementSize: source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
     for round in 0..<layout.rounds {
-      let region = round < layout.regions.count ? layout.regions[round] : nil
-      let want = region.map { [$0.box.dilated(by: transform.synthesisHalo, in: layout.grid)] } ?? []
-      let core = region.map { [$0.box] } ?? []
-      let stagedPlan = try Redistribution(have: tiles, want: want, grid: layout.grid, ranks: ranks)
-      let sourcePlan = try Redistribution(have: source.boxes, want: core, grid: layout.grid, ranks: ranks)
+      let box = round < boxes.count ? boxes[round] : nil
       var decoded: [RawArray] = [], original: [RawArray] = []
-      for c in 0..<layout.components {
-        let wide = want.map { RawArray(box: $0, type: workType) }
-        try stagedPlan.move(stride(from: c, to: staged.count, by: layout.components).map { staged[$0] }, into: wide, ranks: ranks)
-        let given = core.map { RawArray(box: $0, type: source.type) }
-        try sourcePlan.move(source.arrays[c], into: given, ranks: ranks)
-        if let region {
-          let out = RawArray(box: region.box, type: workType)
-          transform.synthesise(wide[0], core: region.box, into: out)
-          decoded.append(out)
-        }
-        original += given
+      try coefficients.forEachComponent(of: box.map { transform.synthesisInput(for: $0) }, ranks: ranks) { _, cells in
+        let out = RawArray(box: box!, type: workType)
+        transform.synthesise(cells, core: box!, into: out)
+        decoded.append(out)
       }
-      try ranks.agree { if let region { try body(region, decoded, original) } }
+      try given.forEachComponent(of: box, ranks: ranks) { _, cells in original.append(cells.array(holding: box!)) }
+      try ranks.agree { if box != nil { try body(layout.regions[round], decoded, original) } }
     }
   }
 }

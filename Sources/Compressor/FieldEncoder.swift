@@ -166,6 +166,9 @@ package final class FieldEncoder {
     return w
   }
 
+  /// Whether codecs work on the values as given.
+  var plain: Bool { !target.logarithmic && offset == 0 && workType == source.type }
+
   /// Working values of a region with halo, for the transforms (never masked).
   func workRegion(_ a: RawArray) -> RawArray {
     if target.logarithmic { return LogMapping.forward(a, mask: nil, logType: workType).log }
@@ -181,7 +184,7 @@ package final class FieldEncoder {
       }
       return w
     }
-    return workType == source.type ? a : widened(a)
+    return plain ? a : widened(a)
   }
 
   // MARK: finishing

@@ -76,9 +76,8 @@ final class ContainerValues: FieldValues {
   private let workspaces: Workspaces
   /// Masks and outliers of the transforms' tiles of this rank, by tile and component.
   private var held: [Int: FieldDecoder.Staged] = [:]
-  /// Staged tiles that take part in the halo exchange: those walked and the ring around them.
-  private var exchanged: [Int] = []
-  private var staged: [[RawArray]] = []
+  /// Staged tiles: those walked and the ring around them.
+  private var surroundings: Surroundings?
   private let reader: ContainerReader, field: Int, stepIndex: Int
   private let context: String
 
@@ -123,9 +122,10 @@ final class ContainerValues: FieldValues {
       let list = all.sorted()
       needed = Array(list[list.count * ranks.rank / ranks.size..<list.count * (ranks.rank + 1) / ranks.size])
     }
-    exchanged = needed
     let decoded = try ranks.agree { try decode(needed) }
-    staged = (0..<components).map { c in needed.indices.map { decoded[$0 * components + c].values } }
+    surroundings = try Surroundings(
+      have: needed.map { walk.tiles.box($0) }, arrays: (0..<components).map { c in needed.indices.map { decoded[$0 * components + c].values } },
+      elementSize: coding.workType.size, wanted: walk.regions.map { transform.synthesisInput(for: $0.box) }, grid: grid, ranks: ranks)
     // Masks and outliers are needed where a tile is finished; for partial reads decode those parts there.
     if needed == mine {
       for (i, t) in needed.enumerated() { for c in 0..<components { held[t * components + c] = light(decoded[i * components + c]) } }
@@ -166,28 +166,33 @@ final class ContainerValues: FieldValues {
         return out
       }
     }
-    let want = region.map { [$0.box.dilated(by: transform.synthesisHalo, in: decoder.grid)] } ?? []
-    let plan = try Redistribution(have: exchanged.map { walk.tiles.box($0) }, want: want, grid: decoder.grid, ranks: ranks)
     var synthesised: [RawArray] = []
-    for c in 0..<components {
-      let wide = want.map { RawArray(box: $0, type: coding.workType) }
-      try plan.move(staged[c], into: wide, ranks: ranks)
-      if let region {
-        let out = RawArray(box: region.box, type: coding.workType)
-        transform.synthesise(wide[0], core: region.box, into: out)
-        synthesised.append(out)
-      }
+    let box = region?.box
+    try surroundings!.forEachComponent(of: box.map { transform.synthesisInput(for: $0) }, ranks: ranks) { _, cells in
+      let out = RawArray(box: box!, type: coding.workType)
+      transform.synthesise(cells, core: box!, into: out)
+      synthesised.append(out)
     }
     return try ranks.agree { () -> [RawArray]? in
       guard let region else { return nil }
-      let out = (0..<components).map { _ in RawArray(box: region.box, type: type) }
-      let tiles = Array(region.tiles)
+      // Where nothing was mapped, values are as they are but in tiles with outliers or special values.
+      let plain = coding.workType == type && coding.offset == 0 && !coding.logarithmic
+      let out = plain ? synthesised : (0..<components).map { _ in RawArray(box: region.box, type: type) }
+      let tiles = plain ? region.tiles.filter(touched) : Array(region.tiles)
       try assemble(tiles, out) { held[tiles[$0] * components + $1]! } values: { i, c in
         let a = RawArray(box: walk.tiles.box(tiles[i]), type: coding.workType)
         a.copy(a.box, from: synthesised[c])
         return a
       }
       return out
+    }
+  }
+
+  /// Whether a tile has outliers or special values in some component.
+  private func touched(_ tile: Int) -> Bool {
+    (0..<components).contains { c in
+      let s = held[tile * components + c]!
+      return !s.outliers.isEmpty || s.categories != nil
     }
   }
 

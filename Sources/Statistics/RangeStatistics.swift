@@ -98,25 +98,9 @@ func allValid(_ mask: UnsafePointer<UInt8>, _ n: Int) -> Bool {
 protocol Sample: BinaryFloatingPoint {
   /// Smallest and largest of `n` values; nil if one of them is NaN, infinite, or equal to `fill`.
   static func extremes(_ v: UnsafePointer<Self>, _ n: Int, fill: Self) -> (Self, Self)?
-  /// x = a - shift, e = b - a, in double.
-  static func differences(
-    _ a: UnsafePointer<Self>, _ b: UnsafePointer<Self>, _ n: Int, _ shift: Double,
-    _ x: UnsafeMutablePointer<Double>, _ e: UnsafeMutablePointer<Double>)
 }
 
 extension Float: Sample {
-  @inline(never)
-  static func differences(
-    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ n: Int, _ shift: Double,
-    _ x: UnsafeMutablePointer<Double>, _ e: UnsafeMutablePointer<Double>
-  ) {
-    for k in 0..<n {
-      let o = Double(a[k])
-      x[k] = o - shift
-      e[k] = Double(b[k]) - o
-    }
-  }
-
   static func extremes(_ v: UnsafePointer<Float>, _ n: Int, fill: Float) -> (Float, Float)? {
     // Per lane. v - v is 0 for finite values only; its sum stays 0.
     var lo = SIMD8<Float>(repeating: .infinity), hi = -lo, odd = SIMD8<Float>(repeating: 0)
@@ -137,18 +121,6 @@ extension Float: Sample {
 }
 
 extension Double: Sample {
-  @inline(never)
-  static func differences(
-    _ a: UnsafePointer<Double>, _ b: UnsafePointer<Double>, _ n: Int, _ shift: Double,
-    _ x: UnsafeMutablePointer<Double>, _ e: UnsafeMutablePointer<Double>
-  ) {
-    for k in 0..<n {
-      let o = Double(a[k])
-      x[k] = o - shift
-      e[k] = Double(b[k]) - o
-    }
-  }
-
   static func extremes(_ v: UnsafePointer<Double>, _ n: Int, fill: Double) -> (Double, Double)? {
     var lo = SIMD8<Double>(repeating: .infinity), hi = -lo, odd = SIMD8<Double>(repeating: 0)
     var found = SIMD8<Double>(repeating: 0) .!= 0

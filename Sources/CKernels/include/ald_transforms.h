@@ -11,6 +11,13 @@ typedef struct ald_view {
   int64_t lower[3], shape[3];
 } ald_view;
 
+// Arrays side by side that share the cells of a box: a grid of count[0] x count[1] x count[2] views in C order.
+typedef struct ald_pieces {
+  const ald_view *views;
+  int64_t count[3];
+  int64_t wrap[3];  // extent of an axis that is held whole and wraps; 0: it does not
+} ald_pieces;
+
 // What is applied to one segment of an axis.
 enum {
   ALD_SEGMENT_IDENTITY = 0,
@@ -26,9 +33,9 @@ typedef struct ald_segment {
 } ald_segment;
 
 // Applies `segments` (adjacent, ascending, per axis; axis order 0, 1, 2) to `source` and writes the cells of
-// [lower, upper) to `target`. `source` must hold all cells of every box of segments; it may be `target`.
+// [lower, upper) to `target`. `source` must hold all cells of every box of segments; where boxes of segments are all inside [lower, upper) it may be `target`.
 // element_size 4: float arithmetic, 8: double.
-void ald_segments_apply(int element_size, const ald_view *source, const ald_view *target,
+void ald_segments_apply(int element_size, const ald_pieces *source, const ald_view *target,
                         const ald_segment *const segments[3], const int count[3],
                         const int64_t lower[3], const int64_t upper[3]);
 

@@ -17,6 +17,8 @@ public protocol HaloTransform: Sendable {
   /// coefficient f of the lapped block that starts at b sits at b + f on each axis; the wavelet is in place, its
   /// level l on multiples of 2^l of the global index.
   func analyse(_ input: RawArray, core: Box, into output: RawArray)
+  /// The same from a mosaic that holds `core.dilated(by: analysisHalo, in: grid)`, into unions of whole blocks that make up `core`.
+  func analyse(_ input: Mosaic, core: Box, into parts: [RawArray])
   /// Tile-local half of the synthesis, in place on `core`, a union of whole blocks.
   func synthesiseInside(_ a: RawArray, core: Box)
   /// Cells the second half needs for `core`, any box inside the grid.
@@ -29,6 +31,8 @@ public protocol HaloTransform: Sendable {
   /// `input.box` contains `synthesisInput(for: core)` and holds locally synthesised data; `output.box` contains
   /// `core`; the arrays are distinct.
   func synthesise(_ input: RawArray, core: Box, into output: RawArray)
+  /// The same from a mosaic that holds `synthesisInput(for: core)`.
+  func synthesise(_ input: Mosaic, core: Box, into output: RawArray)
 }
 
 extension RawArray {

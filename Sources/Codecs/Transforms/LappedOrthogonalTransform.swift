@@ -50,14 +50,21 @@ public struct LappedOrthogonalTransform: HaloTransform {
   public func analyse(_ input: RawArray, core: Box, into output: RawArray) {
     if core.isEmpty { return }
     let filtered = RawArray(box: core, elementSize: input.elementSize)
+    apply(filters(ALD_SEGMENT_FILTER, core), from: Mosaic(input), to: filtered, core)
+    apply(blocks(ALD_SEGMENT_DCT, core), from: Mosaic(filtered), to: output, core)
+  }
+
+  public func analyse(_ input: Mosaic, core: Box, into parts: [RawArray]) {
+    if core.isEmpty { return }
+    let filtered = RawArray(box: core, elementSize: input.elementSize)
     apply(filters(ALD_SEGMENT_FILTER, core), from: input, to: filtered, core)
-    apply(blocks(ALD_SEGMENT_DCT, core), from: filtered, to: output, core)
+    for p in parts { apply(blocks(ALD_SEGMENT_DCT, p.box), from: Mosaic(filtered), to: p, p.box) }
   }
 
   /// The inverse DCT of every block.
   public func synthesiseInside(_ a: RawArray, core: Box) {
     if core.isEmpty { return }
-    apply(blocks(ALD_SEGMENT_IDCT, core), from: a, to: a, core)
+    apply(blocks(ALD_SEGMENT_IDCT, core), from: Mosaic(a), to: a, core)
   }
 
   public func synthesisInput(for core: Box) -> Box {
@@ -72,21 +79,24 @@ public struct LappedOrthogonalTransform: HaloTransform {
   }
 
   /// The inverse pre-filter.
-  public func synthesise(_ input: RawArray, core: Box, into output: RawArray) {
+  public func synthesise(_ input: RawArray, core: Box, into output: RawArray) { synthesise(Mosaic(input), core: core, into: output) }
+
+  public func synthesise(_ input: Mosaic, core: Box, into output: RawArray) {
     if core.isEmpty { return }
     apply(filters(ALD_SEGMENT_UNFILTER, core), from: input, to: output, core)
   }
 
   private typealias Kind = Int
 
-  private func apply(_ segments: [[ald_segment]], from source: RawArray, to target: RawArray, _ core: Box) {
+  private func apply(_ segments: [[ald_segment]], from source: Mosaic, to target: RawArray, _ core: Box) {
     precondition(source.elementSize == target.elementSize)
+    var read = core
     for a in 0..<3 {
-      precondition(source.box.lower[a] <= Int(segments[a][0].start)
-        && source.box.upper[a] >= Int(segments[a].last!.start) + Int(segments[a].last!.length))
+      read.lower[a] = Int(segments[a][0].start)
+      read.upper[a] = Int(segments[a].last!.start) + Int(segments[a].last!.length)
     }
-    precondition(target.box.contains(core))
-    var from = source.view, to = target.view
+    precondition(source.holds(read) && target.box.contains(core))
+    var to = target.view
     segments[0].withUnsafeBufferPointer { z in
       segments[1].withUnsafeBufferPointer { y in
         segments[2].withUnsafeBufferPointer { x in
@@ -94,7 +104,7 @@ public struct LappedOrthogonalTransform: HaloTransform {
           let counts = [Int32(z.count), Int32(y.count), Int32(x.count)]
           withAxes(core.lower) { lower in
             withAxes(core.upper) { upper in
-              ald_segments_apply(Int32(source.elementSize), &from, &to, lists, counts, lower, upper)
+              source.withPieces { ald_segments_apply(Int32(target.elementSize), $0, &to, lists, counts, lower, upper) }
             }
           }
         }

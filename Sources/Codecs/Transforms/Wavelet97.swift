@@ -40,6 +40,16 @@ public struct Wavelet97: HaloTransform {
     run(ald_wavelet_synthesise, input, core, output)
   }
 
+  public func analyse(_ input: Mosaic, core: Box, into parts: [RawArray]) {
+    let whole = RawArray(box: core, elementSize: input.elementSize)
+    analyse(input.array(holding: synthesisInput(for: core)), core: core, into: whole)
+    for p in parts { p.copy(p.box, from: whole) }
+  }
+
+  public func synthesise(_ input: Mosaic, core: Box, into output: RawArray) {
+    synthesise(input.array(holding: synthesisInput(for: core)), core: core, into: output)
+  }
+
   private typealias Kernel = (
     Int32, UnsafePointer<ald_view>?, UnsafePointer<ald_view>?, UnsafePointer<Int64>?, UnsafePointer<Int32>?,
     UnsafePointer<Int64>?, UnsafePointer<Int64>?
