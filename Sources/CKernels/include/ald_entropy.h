@@ -119,3 +119,10 @@ static inline __attribute__((always_inline)) int32_t ald_decode(ald_decoder *d, 
   d->bit_count -= (int)coded;
   return (int32_t)((s ^ sign) - sign);
 }
+
+// Values of the next n classes.
+static inline __attribute__((always_inline)) void ald_decode_run(ald_decoder *d, const uint8_t *cls, size_t n, int32_t *val) {
+  ald_decoder e = *d;
+  for (size_t i = 0; i < n; i++) val[i] = ald_decode(&e, cls[i]);
+  *d = e;
+}
