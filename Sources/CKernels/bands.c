@@ -6,7 +6,7 @@
 
 #define INLINE inline __attribute__((always_inline))
 
-enum { MODE_SYMBOLS, MODE_DECODE, MODE_ROWS, MODE_SUMS };
+enum { MODE_SYMBOLS, MODE_DECODE, MODE_ROWS };
 
 typedef struct band_rows {
   size_t count, cap, every;
@@ -14,7 +14,6 @@ typedef struct band_rows {
   uint16_t *feat;
   uint8_t *group, *scale;
   int32_t *val;
-  uint64_t *sum, *bin_count;
 } band_rows;
 
 // Every `every`-th value in the mean, in an irregular but fixed pattern.
@@ -45,7 +44,7 @@ int ald_bands_check(const ald_tile_shape *s) {
     if (cells > 1 << 28) return -1;
   }
   if (s->kind == ALD_BANDS_WAVELET) return s->zero_bands >> 22 ? -1 : 0;
-  if (s->kind != ALD_BANDS_LOT || s->block_edge < 2 || s->block_edge > 64) return -1;
+  if (s->kind != ALD_BANDS_LOT || s->block_edge < 2 || s->block_edge > 16) return -1;
   for (int a = 0; a < 3; a++) {
     int32_t b = s->blocks[a];
     if (b < 1 || b > s->n[a] || !s->starts[a] || s->starts[a][0] != 0) return -1;
@@ -77,9 +76,6 @@ size_t ald_bands_features(const int32_t *q, const ald_tile_shape *s, const ald_b
   if (s->kind == ALD_BANDS_LOT) lot_run(MODE_ROWS, q, 0, 0, s, m, 0, 0, &r); else wavelet_run(MODE_ROWS, q, 0, 0, s, m, 0, 0, &r);
   return r.count;
 }
-int ald_bands_scale_sums(const int32_t *q, const ald_tile_shape *s, uint64_t sum[ALD_BAND_SCALES], uint64_t count[ALD_BAND_SCALES]) {
-  static const ald_band_model none;
-  band_rows r = {.sum = sum, .bin_count = count};
-  if (s->kind != ALD_BANDS_LOT) return 0;
-  return lot_run(MODE_SUMS, q, 0, 0, s, &none, 0, 0, &r) == (size_t)-1 ? -1 : 0;
+void ald_bands_scale_sums(const int32_t *q, const ald_tile_shape *s, uint64_t sum[ALD_BAND_SUMS], uint64_t count[ALD_BAND_SUMS]) {
+  if (s->kind == ALD_BANDS_LOT) lot_scale_sums(q, s, sum, count);
 }

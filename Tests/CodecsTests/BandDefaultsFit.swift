@@ -33,10 +33,11 @@ import Testing
         w = model.realWeights
       }
       // Groups without data continue the octave below; no constant below 1/1024.
+      let step = t == .wavelet ? 3 : 4
       let n = BandModel.features
       for g in 0..<BandModel.groups {
         if model.weights[g * n..<(g + 1) * n].allSatisfy({ $0 == 0 }) {
-          let from = g >= 3 ? g - 3 : 0
+          let from = g >= step ? g - step : 0
           for k in 0..<n { model.weights[g * n + k] = model.weights[from * n + k] }
         }
         model.weights[g * n + n - 1] = max(8, model.weights[g * n + n - 1])

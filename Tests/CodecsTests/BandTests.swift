@@ -62,7 +62,7 @@ private func encode(_ l: BandLayout, _ q: [Int32], _ side: BandSide, _ model: Ba
 private func model(_ l: BandLayout, seed: UInt64) -> BandModel {
   var m = BandModel(l.transform), r = Noise(state: seed)
   if seed == 0 { return m }
-  for g in 0..<BandModel.groups { for f in [0, 1, 2, 3, 4, 6, 7, 9] { m.weights[g * BandModel.features + f] = UInt8(r.next() & 63) } }
+  for g in 0..<BandModel.groups { for f in l.transform == .wavelet ? [0, 1, 2, 3, 4, 6, 7, 9] : [0, 1, 2, 3, 4, 5, 6, 7, 9] { m.weights[g * BandModel.features + f] = UInt8(r.next() & 63) } }
   for k in m.scales.indices { m.scales[k] = UInt8(r.next() & 63) }
   return m
 }

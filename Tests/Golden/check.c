@@ -165,7 +165,7 @@ static void bands(const char *name, int edge, int size) {
   }
   ald_band_model m;
   for (int g = 0; g < ALD_BAND_GROUPS; g++) for (int k = 0; k < ALD_BAND_FEATURES; k++) m.weight[g][k] = (uint8_t)(k == ALD_BAND_FEATURES - 1 ? 36 : (g * 3 + k * 5) % 9 + 2);
-  for (int k = 0; k < ALD_BAND_SCALES; k++) m.scale[k] = (uint8_t)(edge ? 24 - k / 3 : 0);
+  for (int k = 0; k < ALD_BAND_SCALES; k++) m.scale[k] = (uint8_t)(edge ? (k < 16 ? 24 - k / 3 : 48 - k % 16 / 3) : 0);
   ald_tables *t = tables();
   uint8_t *bytes = NULL, side[16];
   size_t n = 0;

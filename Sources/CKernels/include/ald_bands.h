@@ -3,9 +3,9 @@
 // A tile of coefficients is walked in a fixed order; for each one an expected magnitude S (12 fractional bits) is a
 // weighted sum of neighbours coded before it, and ald_class(S) selects its table. Both sides compute the same integers.
 //
-// Lapped transform: band by band (frequencies ascending), within a band block by block along diagonals, so that all
-// lower frequencies of all blocks are known, and the blocks of one diagonal do not wait for each other. Magnitudes are
-// normalised by the scale of their frequency radius: n = |q| / b in 10 fractional bits, below 16.
+// Lapped transform: block by block, in a block by planes of equal frequency sum, whose coefficients do not use each other;
+// neighbours are lower frequencies of the block and all frequencies of the previous blocks. Magnitudes are normalised by a
+// scale that is a product over the axes: n = |q| / b in 10 fractional bits, below 16.
 // Wavelet: LL, then level 2, 1, 0, in each the bands with one, two and three odd axes; the bands of one such pass are
 // interleaved value by value, because they do not use each other. Magnitudes saturate at 4095.
 // Nothing outside the tile is used.
@@ -16,10 +16,12 @@
 
 #define ALD_BANDS_LOT 0
 #define ALD_BANDS_WAVELET 1
-#define ALD_BAND_GROUPS 24      // LOT 21: octave of the largest frequency * 3 + non-zero frequencies (at most 2); wavelet 13
+#define ALD_BAND_GROUPS 24      // LOT: octave of the frequency sum (at most 5) * 4 + non-zero frequencies; wavelet 13
 #define ALD_BAND_FEATURES 10    // the last is the constant 1
-#define ALD_BAND_SCALES 48      // bins of the frequency radius, 24 to the largest frequency of one axis
-#define ALD_BAND_SCALE_ONE 18   // scale code c stands for 2^((c - 18) / 2)
+#define ALD_BAND_SCALES 48      // 16 per axis: floor(16 frequency / width)
+#define ALD_BAND_SCALE_ONE 18   // code c of the slowest axis stands for 2^((c - 18) / 2),
+#define ALD_BAND_SCALE_RELATIVE 48   // that of the others for 2^((c - 48) / 2)
+#define ALD_BAND_SUMS 4096      // 16^3 bins of the three frequencies
 
 typedef struct ald_band_model {
   uint8_t weight[ALD_BAND_GROUPS][ALD_BAND_FEATURES];  // 0...63 in 1/64; the constant's: quarter octaves from 1/4096
@@ -29,7 +31,7 @@ typedef struct ald_band_model {
 typedef struct ald_tile_shape {
   int32_t kind;
   int32_t n[3];               // extents, slowest axis first
-  int32_t block_edge;         // LOT: M; every block but an axis's last has this width
+  int32_t block_edge;         // LOT: M, at most 16; every block but an axis's last has this width
   int32_t blocks[3];
   const int32_t *starts[3];   // LOT: first index of each block, ascending from 0
   // Side information, from ald_bands_survey or the stream:
@@ -52,5 +54,5 @@ int ald_bands_decode(ald_decoder *d, const ald_tile_shape *shape, const ald_band
 // the value, its group and scale code. Returns the number of rows.
 size_t ald_bands_features(const int32_t *q, const ald_tile_shape *shape, const ald_band_model *model, size_t every, size_t cap,
                           uint16_t *feat, uint8_t *group, uint8_t *scale, int32_t *val);
-// Adds the magnitudes (saturated at 2^24) and the number of coded values to each radius bin. LOT only. 0, or -1 without memory.
-int ald_bands_scale_sums(const int32_t *q, const ald_tile_shape *shape, uint64_t sum[ALD_BAND_SCALES], uint64_t count[ALD_BAND_SCALES]);
+// Adds the magnitudes (saturated at 2^24) and the number of coded values to each bin of frequencies. LOT only.
+void ald_bands_scale_sums(const int32_t *q, const ald_tile_shape *shape, uint64_t sum[ALD_BAND_SUMS], uint64_t count[ALD_BAND_SUMS]);

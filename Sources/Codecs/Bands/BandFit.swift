@@ -1,10 +1,10 @@
 import CKernels
 import Fields
 
-/// Sums of magnitudes per frequency radius. Integers, so the order of addition does not matter.
+/// Sums of magnitudes by the frequencies along z, y, x (16 bins each). Integers, so the order of addition does not matter.
 public struct BandScaleSums: Sendable, Equatable {
-  public var sums = [UInt64](repeating: 0, count: BandModel.scaleBins)
-  public var counts = [UInt64](repeating: 0, count: BandModel.scaleBins)
+  public var sums = [UInt64](repeating: 0, count: Int(ALD_BAND_SUMS))
+  public var counts = [UInt64](repeating: 0, count: Int(ALD_BAND_SUMS))
   public init() {}
 }
 
@@ -18,7 +18,7 @@ extension BandLayout {
   public func addScaleSums(_ q: UnsafePointer<Int32>, side: BandSide, to s: inout BandScaleSums) {
     withShape(side) { shape in
       guard shape.kind == ALD_BANDS_LOT, ald_bands_count(&shape) > 0 else { return }
-      precondition(ald_bands_scale_sums(q, &shape, &s.sums, &s.counts) == 0, "out of memory")
+      ald_bands_scale_sums(q, &shape, &s.sums, &s.counts)
     }
   }
   /// About one in `every` of the tile's values, at most `limit`, in a fixed pattern. Only the model's scales matter here.

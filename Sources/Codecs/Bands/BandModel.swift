@@ -1,20 +1,20 @@
 import CKernels
 import Fields
 
-/// Weights of the band contexts and, for lapped transforms, the magnitude scale per frequency radius.
+/// Weights of the band contexts and, for lapped transforms, the magnitude scale, a product over the axes.
 public struct BandModel: Sendable, Equatable {
-  public static let groups = Int(ALD_BAND_GROUPS), features = Int(ALD_BAND_FEATURES), scaleBins = Int(ALD_BAND_SCALES)
+  public static let groups = Int(ALD_BAND_GROUPS), features = Int(ALD_BAND_FEATURES), scaleCount = Int(ALD_BAND_SCALES)
   public let transform: BandLayout.Transform
   /// `groups * features` codes; the last feature of a group is the constant (`WeightCode`).
   public internal(set) var weights: [UInt8]
-  /// Half octaves, 18 = 1; empty for the wavelet.
+  /// Half octaves by frequency, 16 per axis: 18 = 1 along z, 48 = 1 along y and x; empty for the wavelet.
   public internal(set) var scales: [UInt8]
 
   /// The built-in weights, all scales 1.
   public init(_ transform: BandLayout.Transform) {
     self.transform = transform
     weights = BandDefaults.weights(transform)
-    scales = transform == .wavelet ? [] : [UInt8](repeating: UInt8(ALD_BAND_SCALE_ONE), count: BandModel.scaleBins)
+    scales = transform == .wavelet ? [] : (0..<BandModel.scaleCount).map { UInt8($0 < 16 ? ALD_BAND_SCALE_ONE : ALD_BAND_SCALE_RELATIVE) }
   }
 
   var kernel: ald_band_model {
@@ -25,17 +25,48 @@ public struct BandModel: Sendable, Equatable {
   }
 
   /// Takes the scales from sums over any number of tiles (see `BandLayout.addScaleSums`).
+  ///
+  /// The product `a_z a_y a_x` has the sums of the mean magnitudes over each plane of frequencies: iterative proportional fitting.
+  ///
+  /// - Source: W. E. Deming, F. F. Stephan, Ann. Math. Statist. 11 (1940) 427.
   public mutating func setScales(_ sums: BandScaleSums) {
     guard transform != .wavelet else { return }
-    for k in 0..<BandModel.scaleBins where sums.counts[k] > 0 {
-      // Half octaves of the mean magnitude, by comparison with the codes' bounds.
-      let mean = Double(sums.sums[k]) / Double(sums.counts[k]) + 2e-3
-      var c = 0, bound = 0.001642435  // 2^(-18.5 / 2)
-      while c < 63, mean >= bound * 1.4142135623730951 { bound *= 1.4142135623730951; c += 1 }
-      scales[k] = UInt8(c)
+    var mean = [Double](repeating: 0, count: sums.sums.count)   // 0: no such frequency
+    for k in mean.indices where sums.counts[k] > 0 { mean[k] = Double(sums.sums[k]) / Double(sums.counts[k]) + 2e-3 }
+    var a = [Double](repeating: 1, count: 48)
+    for _ in 0..<6 {
+      for axis in 0..<3 {
+        var wanted = [Double](repeating: 0, count: 16), have = wanted
+        for z in 0..<16 {
+          for y in 0..<16 {
+            let zy = a[z] * a[16 + y], row = 256 * z + 16 * y
+            for x in 0..<16 where mean[row + x] > 0 {
+              let bin = axis == 0 ? z : axis == 1 ? y : x
+              wanted[bin] += mean[row + x]
+              have[bin] += zy * a[32 + x]
+            }
+          }
+        }
+        for k in 0..<16 where have[k] > 0 { a[16 * axis + k] *= wanted[k] / have[k] }
+      }
     }
-    // Bins without values continue those below them.
-    for k in 1..<BandModel.scaleBins where sums.counts[k] == 0 { scales[k] = scales[k - 1] }
+    // Bins without values continue those below them; y and x are relative to their lowest frequency.
+    let known = (0..<3).map { axis in
+      (0..<16).map { k in mean.indices.contains { mean[$0] > 0 && (axis == 0 ? $0 >> 8 : axis == 1 ? $0 >> 4 & 15 : $0 & 15) == k } }
+    }
+    for axis in 0..<3 {
+      for k in 1..<16 where !known[axis][k] { a[16 * axis + k] = a[16 * axis + k - 1] }
+    }
+    let y0 = a[16], x0 = a[32]
+    for k in 0..<16 { a[k] *= y0 * x0; a[16 + k] /= y0; a[32 + k] /= x0 }
+    for k in 0..<48 { scales[k] = BandModel.scaleCode(a[k], one: Int(k < 16 ? ALD_BAND_SCALE_ONE : ALD_BAND_SCALE_RELATIVE)) }
+  }
+  /// The nearest half octave, by comparison with the codes' bounds.
+  private static func scaleCode(_ value: Double, one: Int) -> UInt8 {
+    let root = 1.4142135623730951
+    var c = 0, bound = Double(sign: .plus, exponent: -one / 2, significand: 1.189207115002721)   // between codes 0 and 1
+    while c < 63, value >= bound { bound *= root; c += 1 }
+    return UInt8(c)
   }
 
   /// Takes the weights of the groups that have enough rows; the others stay.
