@@ -29,7 +29,7 @@ let package = Package(
     .target(name: "Statistics", dependencies: ["Fields", "CKernels"]),
     .target(name: "Codecs", dependencies: ["Fields", "CKernels", "CZstd", "CxxHash"]),
 
-    .target(name: "Observables", dependencies: ["Fields", "Statistics"]),
+    .target(name: "Observables", dependencies: ["Fields", "Statistics", "CKernels"]),
     .target(name: "LatentGeometry", dependencies: ["Codecs", "Observables", "CLAPACK", "CLAPACKE"]),
 
     // Ranks and files.
@@ -45,13 +45,14 @@ let package = Package(
     .executableTarget(name: "Tool", dependencies: ["Compressor"]),
 
     // Tests.
-    .target(name: "Support", dependencies: ["Fields"], path: "Tests/Support"),
+    .target(name: "Support", dependencies: ["Fields", "Statistics", "Observables"], path: "Tests/Support"),
     .executableTarget(name: "RankTests",
-                      dependencies: ["Support", "Compressor", "Codecs", "Decomposition", "Reduction", "SnapshotIO", "MPI", "HDF5"],
+                      dependencies: ["Support", "Compressor", "Codecs", "Observables", "Decomposition", "Reduction", "SnapshotIO", "MPI", "HDF5"],
                       path: "Tests/RankTests"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "FieldsTests", dependencies: ["Fields", "Support"]),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics", "Support"]),
+    .testTarget(name: "ObservablesTests", dependencies: ["Observables", "CKernels", "Support"]),
     .testTarget(name: "CodecsTests", dependencies: ["Codecs", "CKernels", "Support"]),
     .testTarget(name: "GoldenTests", dependencies: ["Support", "RankTests", "Tool"]),
     .testTarget(name: "LauncherTests", dependencies: ["Support", "RankTests"]),

@@ -19,12 +19,17 @@ public final class RawArray: @unchecked Sendable {
     }
     if zeroed { pointer.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
   }
-  /// Bytes of `MappedMemory`; 0: on the heap.
+  /// Bytes of `MappedMemory`; 0: on the heap; -1: lent.
   private let mapped: Int
   public convenience init(box: Box, type: ScalarType, zeroed: Bool = false) {
     self.init(box: box, elementSize: type.size, zeroed: zeroed)
   }
-  deinit { if mapped > 0 { MappedMemory.release(pointer, mapped) } else { pointer.deallocate() } }
+  /// The memory of somebody else, who keeps it alive and frees it.
+  public init(lending pointer: UnsafeMutableRawPointer, box: Box, elementSize: Int) {
+    self.pointer = pointer; self.box = box; self.elementSize = elementSize
+    mapped = -1
+  }
+  deinit { if mapped > 0 { MappedMemory.release(pointer, mapped) } else if mapped == 0 { pointer.deallocate() } }
 
   @inlinable public func bound<T>(to: T.Type) -> UnsafeMutablePointer<T> { pointer.assumingMemoryBound(to: T.self) }
 

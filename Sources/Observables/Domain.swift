@@ -11,12 +11,14 @@ public protocol Domain: Reducer {
   /// The cells of this participant; the boxes of all participants are disjoint and cover the grid. May be empty.
   var box: Box { get }
 
-  /// The part with `width` more cells on every side (`box.dilated(by: width, in: grid)`), copied from their owners; across periodic
-  /// faces the wrapped cells. `width` may exceed a neighbour's box, and the grid itself on periodic axes.
+  /// The parts with `width` more cells on every side (on `haloBox(width)`), copied from their owners; across periodic faces the wrapped
+  /// cells. `width` may exceed a neighbour's box, and the grid itself on periodic axes.
   func haloed(_ parts: FieldParts, width: Int) throws -> FieldParts
   /// The adjoint of `haloed`: adds every halo cell to the cell it was copied from and returns parts on `box`.
   ///
-  /// Contributions to a cell are added in a fixed order: the same bits for any number of participants.
+  /// A cell gets its own value, then those of its copies by participant and periodic image (z, y, x). What a participant added up inside
+  /// its part is rounded before, so where three or more terms meet in a cell the last bits may depend on the boxes; an adjoint that must
+  /// not depend on them gathers from a haloed cotangent instead.
   func accumulated(_ parts: FieldParts, width: Int) throws -> FieldParts
   /// The field moved by whole cells: value(i) = original(i + offset); periodic axes only wrap, along others `offset` must be 0.
   func shifted(_ parts: FieldParts, by offset: Index3) throws -> FieldParts
@@ -25,6 +27,20 @@ public protocol Domain: Reducer {
   func transformed(_ parts: FieldParts) throws -> [SpectralPart]
   /// The inverse without 1/N: `inverse(transformed(u)) = N u`.
   func inverse(_ spectra: [SpectralPart]) throws -> FieldParts
+}
+
+extension Domain {
+  /// `box.dilated(by: width, in: grid)`; an empty box stays empty.
+  public func haloBox(_ width: Int) -> Box { box.isEmpty ? box : box.dilated(by: width, in: grid) }
+
+  /// A mean over all cells of the grid: the exact sum of `terms` over all participants divided by N.
+  ///
+  /// - Collective: all participants.
+  package func mean(_ terms: some Sequence<Double>) throws -> Double {
+    var sum = ExactSum()
+    for t in terms { sum.add(t) }
+    return try merged(sum).value / Double(grid.count)
+  }
 }
 
 /// Cell positions along the storage axes (0 slowest): uniform spacing, or one coordinate per index.

@@ -13,11 +13,11 @@ import Testing
     return o
   }
 
-  @Test(arguments: ["collectives", "large-messages", "agree", "finish", "redistribute", "redistribute-wide"], counts)
+  @Test(arguments: ["collectives", "large-messages", "agree", "finish", "redistribute", "redistribute-wide", "domains"], counts)
   func holds(name: String, ranks: Int) throws { try run(name, ranks) }
 
   /// The text is that of one rank on any number of ranks.
-  @Test(arguments: ["statistics", "redistribute-errors", "container-round-trip", "container-damage", "container-refusals",
+  @Test(arguments: ["statistics", "spectra", "redistribute-errors", "container-round-trip", "container-damage", "container-refusals",
                    "snapshot-round-trip", "snapshot-errors", "snapshot-parts"])
   func independentOfRanks(name: String) throws {
     let expected = try run(name, 1).stdout

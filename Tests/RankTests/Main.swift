@@ -21,6 +21,7 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
     "golden-decode": GoldenCases.decode,
     "golden-encode": GoldenCases.encode,
     "golden-write": GoldenCases.write,
+    "domains": domains,
     "finish": { _ in "" },
     "promise-bad-boxes": promiseBadBoxes,
     "promise-cuttings": promiseCuttings,
@@ -29,6 +30,8 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
     "redistribute-wide": redistributeWide,
     "redistribute-errors": redistributeErrors,
     "redistribute-speed": redistributeSpeed,
+    "spectra": spectra,
+    "spectra-speed": spectraSpeed,
     "statistics": statistics,
     "statistics-speed": statisticsSpeed,
   ]

@@ -1,6 +1,8 @@
 import Decomposition
 import Fields
 import MPI
+import Observables
+import Reduction
 import Statistics
 import Support
 
@@ -52,4 +54,26 @@ func statisticsSpeed(_ ranks: borrowing Communicator) throws -> String {
     }
   }
   return lines.joined(separator: "\n")
+}
+
+/// Prints seconds for three components of 128^3; part of no test.
+func spectraSpeed(_ ranks: borrowing Communicator) throws -> String {
+  let grid = Grid(shape: Index3(128, 128, 128), periodic: .init(true, true, true))
+  return try withRankDomain(grid, ranks: ranks) { domain in
+    let checks = ObservableChecks(domain), u = checks.noise(components: 3, seed: 1), o = EnergySpectrum()
+    var lines: [String] = []
+    func best(_ name: String, _ work: () throws -> Void) throws {
+      var best = Duration.seconds(1e9)
+      for _ in 0..<5 { best = min(best, try ContinuousClock().measure(work)) }
+      lines.append("\(name) \(best)")
+    }
+    var spectra: [SpectralPart] = [], value = ObservableValue.vector([])
+    try best("transform") { spectra = try domain.transformed(u) }
+    try best("inverse") { _ = try domain.inverse(spectra) }
+    try best("halo 2") { _ = try domain.haloed(u, width: 2) }
+    try best("spectrum") { value = try o.value(of: u, on: domain) }
+    try best("its tangent") { _ = try o.tangent(at: u, along: u, on: domain) }
+    try best("its adjoint") { _ = try o.adjoint(at: u, of: value, on: domain) }
+    return lines.joined(separator: "\n")
+  }
 }

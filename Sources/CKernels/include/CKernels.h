@@ -3,6 +3,7 @@
 #include "ald_bands.h"
 #include "ald_entropy.h"
 #include "ald_error.h"
+#include "ald_fft.h"
 #include "ald_interpolation.h"
 #include "ald_quantise.h"
 #include "ald_survey.h"
