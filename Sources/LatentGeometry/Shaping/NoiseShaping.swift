@@ -17,8 +17,9 @@ public enum NoiseShaping {
     case .diagonal: g.diagonal.map { 1 / $0.squareRoot() }
     case .nearestPlane: try g.cholesky().diagonal.map { 1 / $0 }
     }
-    let mean = exponential(inverse.reduce(0) { $0 + ln($1) } / Double(g.rows))
-    return inverse.map { step * $0 / mean }
+    // Ratios to the first, so that equal ones give the given step to the last bit.
+    let ratios = inverse.map { $0 / inverse[0] }, mean = exponential(ratios.reduce(0) { $0 + ln($1) } / Double(g.rows))
+    return ratios.map { step * $0 / mean }
   }
   /// ln of the expected D + lambda P over the optimum at the same rate, >= 0.
   public func logExcess(_ g: DenseMatrix) throws -> Double {
