@@ -46,12 +46,14 @@ let package = Package(
 
     // Tests.
     .target(name: "Support", dependencies: ["Fields"], path: "Tests/Support"),
+    .target(name: "LatentCases", dependencies: ["LatentGeometry"], path: "Tests/LatentCases"),
     .executableTarget(name: "RankTests",
                       dependencies: ["Support", "Compressor", "Codecs", "Decomposition", "Reduction", "SnapshotIO", "MPI", "HDF5"],
                       path: "Tests/RankTests"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "FieldsTests", dependencies: ["Fields", "Support"]),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics", "Support"]),
+    .testTarget(name: "LatentGeometryTests", dependencies: ["LatentGeometry", "LatentCases"]),
     .testTarget(name: "CodecsTests", dependencies: ["Codecs", "CKernels", "Support"]),
     .testTarget(name: "GoldenTests", dependencies: ["Support", "RankTests", "Tool"]),
     .testTarget(name: "LauncherTests", dependencies: ["Support", "RankTests"]),

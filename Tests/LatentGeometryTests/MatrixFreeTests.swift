@@ -131,6 +131,7 @@ private func space(_ n: Int) -> LatentSpace {
     #expect(abs(s.cost(w) - exact.cost(w)) < 0.03 && abs(s.gain(w) - exact.gain(w)) < 0.2, "\(s.cost(w)) \(exact.cost(w)) \(s.gain(w)) \(exact.gain(w))")
     let a = try Alignment(observable: "x", samples: pencil.quadrature(probes: 16, steps: 20, seed: seed))
     #expect(a.cost.lower < exact.cost(w) && exact.cost(w) < a.cost.upper)
+    #expect(abs(s.effectiveRank / exact.effectiveRank - 1) < 0.1)
   }
 
   /// G_D is no identity: conjugate gradients, Lanczos in the inner product of G_D.
@@ -157,8 +158,9 @@ private func space(_ n: Int) -> LatentSpace {
     _ = try Participant.run(1, grid: grid) { me in
       let s = try problem.sensitivities(on: me).latents
       let d = try s.groupDiagonals(groups: 2, probes: 300, seed: seed, of: { $1.y < 3 ? 0 : 1 }) { g * $0 }
-      let mean = d.means.reduce(into: [0.0, 0]) { $0[0] += $1[0] / 300; $0[1] += $1[1] / 300 }
-      #expect(abs(mean[0] / (g.diagonal[..<24].reduce(0, +) / 24) - 1) < 0.05 && d.counts == [24, 24])
+      let first = d.means.map { $0[0] }, mean = first.reduce(0, +) / 300
+      let error = (first.reduce(0) { $0 + ($1 - mean).squared }).squareRoot() / 300
+      #expect(abs(mean - g.diagonal[..<24].reduce(0, +) / 24) < 4 * error && error < 0.1 * mean && d.counts == [24, 24], "seed \(seed)")
       // A local operator: three-point averages along x, interacting over one cell.
       func local(_ z: Flat) -> Flat {
         z.indices.map { i in 2 * z[i] + (i % 8 > 0 ? 0.5 * z[i - 1] : 0) + (i % 8 < 7 ? 0.5 * z[i + 1] : 0) }
@@ -185,6 +187,13 @@ private func space(_ n: Int) -> LatentSpace {
     }
     for f in found { #expect(abs(f.0 - wanted) < 0.01 && abs(f.1 - wanted) < 0.01, "\(f) against \(wanted), seed \(seed)") }
     let dense = try Comparison(problem.law.distortion, problem.law.observable, limit: 3).overlap
+    let halves = [0, 3].map { Box(lower: Index3(0, $0, 0), upper: Index3(1, $0 + 3, 8)) }
+    let i = try Participant.run(1, grid: grid) { me in
+      let s = try problem.sensitivities(on: me)
+      return try s.overlapIntervals(rank: 3, whitening: s.latents.vector { _, _ in 1 }, blocks: halves, seed: seed,
+                                    bootstrap: Bootstrap(replicas: 40, seed: seed)).averaged
+    }[0]
+    #expect(abs(i.value - wanted) < 0.01 && i.lower <= i.value + 1e-12, "\(i)")
     #expect(abs(dense.value - wanted) < 1e-9 && dense.rank == 3)
     #expect(abs(dense.chance - 3.0 / 48) < 1e-15 && (wanted < 0.5 || dense.z > 5))
   }

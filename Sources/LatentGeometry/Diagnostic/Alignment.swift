@@ -30,7 +30,7 @@ public struct Alignment: Equatable, Sendable {
 
   /// From a band spectrum; intervals from independent estimates of it (one per probe or super-block), at least two.
   ///
-  /// - Parameter samples: the sensitivities g of all bands, per unit; their mean should be the bands' sensitivities.
+  /// - Parameter samples: the sensitivities g of all bands, per unit, in the order of `bands.bands`; their mean is the bands' sensitivities.
   public init(observable: String, bands: BandSpectrum, rate: BandSpectrum.Rate = .high, samples: [[Double]] = [], slack: Double = 1,
               overlap: (Overlap, Interval)? = nil, bootstrap: Bootstrap = Bootstrap(seed: 1)) throws {
     func numbers(_ b: BandSpectrum) -> [Double] {

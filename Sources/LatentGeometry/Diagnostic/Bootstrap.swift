@@ -100,3 +100,20 @@ public struct ProjectedBlocks: Sendable {
     return (all[0], all[1])
   }
 }
+
+extension Sensitivities {
+  /// Overlap of the dominant k-spaces of G_D and G_P with intervals from resampled blocks of the grid.
+  ///
+  /// - Parameter whitening: prior deviation of each latent.
+  /// - Parameter blocks: boxes that cover the grid, disjoint, at least two integral lengths wide; the same on all participants.
+  /// - Returns: overlap of the averaged sensitivities, and the mean of the blocks' overlaps, both within the spaces found.
+  /// - Collective: all participants.
+  public func overlapIntervals(rank k: Int, whitening: Flat, blocks: [Box], seed: UInt64, bootstrap: Bootstrap) throws
+    -> (averaged: Interval, mean: Interval) {
+    func space(_ stream: UInt64, _ g: (Flat) throws -> Flat) throws -> [Flat] {
+      try latents.dominant(rank: k, seed: seed, stream: stream, iterations: 40) { try product(whitening, g(product(whitening, $0))) }.vectors
+    }
+    let basis = try latents.orthonormalised(space(11, distortion) + space(12, observable), seed: seed).columns
+    return try ProjectedBlocks(self, basis: basis, whitening: whitening, blocks: blocks).overlaps(rank: k, bootstrap: bootstrap)
+  }
+}

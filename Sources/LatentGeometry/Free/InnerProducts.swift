@@ -13,23 +13,20 @@ public enum InnerProducts {
   /// - Parameter x, y: this participant's parts of the vectors, of one length; may be empty.
   /// - Parameter symmetric: x and y are the same vectors: half the work.
   /// - Returns: rows i, columns j. NaN where an element is not finite.
-  /// - Collective: all participants of `reducer`; two reductions.
+  /// - Collective: all participants of `reducer`; one reduction of maxima, then one of every 4096 sums.
   public static func gram(_ x: [[Double]], _ y: [[Double]], symmetric: Bool = false, reducer: any Reducer) throws -> DenseMatrix {
     let tops = try reducer.merged(Extremes(maxima: (x + y).map(largest))).maxima
-    var sums: [ExactSum] = [], pairs: [(Int, Int)] = []
-    for j in y.indices {
-      for i in 0..<(symmetric ? j + 1 : x.count) {
-        var s = ExactSum()
-        add(x[i], y[j], bound: tops[i] * tops[x.count + j], to: &s)
-        sums.append(s); pairs.append((i, j))
-      }
-    }
+    let pairs = y.indices.flatMap { j in (0..<(symmetric ? j + 1 : x.count)).map { (i: $0, j: j) } }
     // Sums of many pairs in portions: 500 bytes each.
     var out = DenseMatrix(rows: x.count, columns: y.count)
-    for start in stride(from: 0, to: sums.count, by: 4096) {
-      let portion = start..<min(start + 4096, sums.count)
-      for (s, p) in zip(try reducer.merged(Array(sums[portion])), portion) {
-        let (i, j) = pairs[p]
+    for start in stride(from: 0, to: pairs.count, by: 4096) {
+      let portion = pairs[start..<min(start + 4096, pairs.count)]
+      let sums = portion.map { i, j in
+        var s = ExactSum()
+        add(x[i], y[j], bound: tops[i] * tops[x.count + j], to: &s)
+        return s
+      }
+      for (s, (i, j)) in zip(try reducer.merged(sums), portion) {
         out[i, j] = s.value
         if symmetric { out[j, i] = s.value }
       }

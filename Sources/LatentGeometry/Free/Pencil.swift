@@ -23,7 +23,8 @@ public struct Pencil {
     case .general(let apply, _): try apply(z)
     }
   }
-  /// G_D^-1 r. Conjugate gradients to a residual of 1e-12, at most 500 steps.
+  /// G_D^-1 r. Conjugate gradients to a residual of 1e-12 |r|, at most 500 steps.
+  /// - Throws: `MatrixError.noConvergence` where that leaves more than 1e-6 |r|: a G_D too near to singular.
   public func solved(_ r: Flat) throws -> Flat {
     guard case .general(let apply, _) = metric else { return scaled(r, 1 / distortionScale) }
     var x = Flat(repeating: 0, count: r.count), residual = r, p = r
@@ -37,6 +38,7 @@ public struct Pencil {
       p = zip(residual, p).map { $0 + beta * $1 }
       rr = next
     }
+    guard rr <= target * 1e12 else { throw MatrixError(code: .noConvergence, info: 500) }
     return x
   }
   private var distortionScale: Double { if case .identity(let d) = metric { d } else { 1 } }
@@ -124,8 +126,9 @@ public struct Pencil {
       let t = DenseMatrix(rows: m, columns: m) { i, j in i == j ? alpha[i] : abs(i - j) == 1 ? beta[min(i, j)] : 0 }
       let (a, z) = try t.eigen()
       let agreed = try space.reducer.agreed(a + (0..<m).map { z[0, $0] * z[0, $0] * norm / Double(space.count) })
-      // Weights per direction: tiny ones of all probes add to n times their number.
-      return TradeSpectrum(Array(agreed[..<m]), weights: agreed[m...].map { $0 * Double(space.count) })
+      // All probes together stand for n directions.
+      let floor = 1e-14 * agreed[0]
+      return TradeSpectrum(agreed[..<m].map { $0 > floor ? $0 : 0 }, weights: agreed[m...].map { $0 * Double(space.count) / Double(probes) })
     }
   }
 }

@@ -39,7 +39,7 @@ extension LatentSpace {
     let components = boxes.count
     var colours: [[Int]] = []
     for t in tiles.indices {
-      let free = colours.indices.first { c in colours[c].allSatisfy { !LatentSpace.near(tiles[$0], tiles[t], 2 * reach, grid) } }
+      let free = colours.indices.first { c in colours[c].allSatisfy { !LatentSpace.near(tiles[$0], tiles[t], reach, grid) } }
       if let free { colours[free].append(t) } else { colours.append([t]) }
     }
     // Own latents of each tile: (place in the vector, place in the tile).
@@ -76,7 +76,7 @@ extension LatentSpace {
     }
     return out
   }
-  /// Whether two boxes are at most `distance` cells apart along every axis.
+  /// Whether some cells of two boxes are at most `distance` apart along every axis.
   private static func near(_ a: Box, _ b: Box, _ distance: Int, _ grid: Grid) -> Bool {
     (0..<3).allSatisfy { axis in
       let n = grid.shape[axis]

@@ -23,9 +23,12 @@ public struct TradeSpectrum: Equatable, Sendable {
     precondition(w.count == values.count && !values.isEmpty)
     self.values = values.map { max(0, $0) }; self.weights = w; count = w.reduce(0, +)
   }
-  /// Of dense metrics.
+  /// Of dense metrics; eigenvalues below 1e-14 of the largest count as 0.
   /// - Throws: `MatrixError.notPositiveDefinite` if G_D is not.
-  public init(observable: DenseMatrix, distortion: DenseMatrix) throws { try self.init(observable.pencil(distortion).values) }
+  public init(observable: DenseMatrix, distortion: DenseMatrix) throws {
+    let a = try observable.pencil(distortion).values
+    self.init(a.map { $0 > 1e-14 * a[0] ? $0 : 0 })
+  }
   /// Of several tiles that share one noise level: their directions together.
   public init(pooling tiles: [TradeSpectrum]) { self.init(tiles.flatMap(\.values), weights: tiles.flatMap(\.weights)) }
 
