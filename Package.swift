@@ -46,6 +46,7 @@ let package = Package(
 
     // Tests.
     .target(name: "Support", dependencies: ["Fields", "Statistics", "Observables"], path: "Tests/Support"),
+    .target(name: "LatentCases", dependencies: ["LatentGeometry"], path: "Tests/LatentCases"),
     .executableTarget(name: "RankTests",
                       dependencies: ["Support", "Compressor", "Codecs", "Observables", "Decomposition", "Reduction", "SnapshotIO", "MPI", "HDF5"],
                       path: "Tests/RankTests"),
@@ -53,6 +54,7 @@ let package = Package(
     .testTarget(name: "FieldsTests", dependencies: ["Fields", "Support"]),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics", "Support"]),
     .testTarget(name: "ObservablesTests", dependencies: ["Observables", "CKernels", "Support"]),
+    .testTarget(name: "LatentGeometryTests", dependencies: ["LatentGeometry", "LatentCases"]),
     .testTarget(name: "CodecsTests", dependencies: ["Codecs", "CKernels", "Support"]),
     .testTarget(name: "GoldenTests", dependencies: ["Support", "RankTests", "Tool"]),
     .testTarget(name: "LauncherTests", dependencies: ["Support", "RankTests"]),

@@ -6,6 +6,13 @@ public protocol Reducer: AnyObject {
   func merged<M: Mergeable>(_ part: M) throws -> M
   /// Every participant's numbers (any count, also none), in the participants' order.
   func gathered(_ part: [Double]) throws -> [[Double]]
+  /// The first participant's numbers, equal counts on all: after a computation that everybody repeats but that machines of different
+  /// kinds may round differently.
+  func agreed(_ part: [Double]) throws -> [Double]
+}
+
+extension Reducer {
+  public func agreed(_ part: [Double]) throws -> [Double] { try gathered(part)[0] }
 }
 
 /// The only participant.

@@ -64,7 +64,7 @@ struct Layers {
     }
   }
 
-  @Test(arguments: ["Fields", "Statistics", "Codecs", "CKernels", "Observables"])
+  @Test(arguments: ["Fields", "Statistics", "Codecs", "CKernels", "Observables", "LatentGeometry"])
   func scienceKnowsNoCommunicator(module: String) throws {
     let forbidden: Set = ["COpenMPI", "CMPI", "MPI", "CHDF5", "CHDF5Parallel", "HDF5"]
     let reached = try Layers().reach(module).intersection(forbidden)

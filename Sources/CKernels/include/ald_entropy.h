@@ -118,10 +118,3 @@ static inline __attribute__((always_inline)) int32_t ald_decode(ald_decoder *d, 
   d->bit += b.bits;
   return ald_value(b.first, (uint32_t)raw);
 }
-
-// Values of the next n classes.
-static inline __attribute__((always_inline)) void ald_decode_run(ald_decoder *d, const uint8_t *cls, size_t n, int32_t *val) {
-  ald_decoder e = *d;
-  for (size_t i = 0; i < n; i++) val[i] = ald_decode(&e, cls[i]);
-  *d = e;
-}
