@@ -53,7 +53,7 @@ let package = Package(
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "FieldsTests", dependencies: ["Fields", "Support"]),
     .testTarget(name: "StatisticsTests", dependencies: ["Statistics", "Support"]),
-    .testTarget(name: "ObservablesTests", dependencies: ["Observables", "Statistics", "Fields", "Compressor", "HDF5", "CHDF5", "CHDF5Parallel", "Support"],
+    .testTarget(name: "ObservablesTests", dependencies: ["Observables", "Statistics", "Fields", "Support"],
                 exclude: ["moments.c"]),
     .testTarget(name: "CodecsTests", dependencies: ["Codecs", "CKernels", "Support"]),
     .testTarget(name: "GoldenTests", dependencies: ["Support", "RankTests", "Tool"]),

@@ -163,7 +163,7 @@ extension ObservableCase {
       ObservableCase(text: "structure(p=1,r=4,epsilon=0.3)", components: 1, grid: flat),
       ObservableCase(text: "structure(p=4,r=2)", components: 3, grid: thin),
       ObservableCase(text: "pdf(bins=12)", components: 2, grid: cube),
-      ObservableCase(text: "pdf(of=gradient,bins=9,min=-3,max=3)", components: 3, grid: mixed, coordinates: stretched, masked: 9),
+      ObservableCase(text: "pdf(of=gradient,bins=9,min=-30,max=30)", components: 3, grid: mixed, coordinates: stretched, masked: 9),
       ObservableCase(text: "pdf(of=gradient,bins=9)", components: 1, grid: flat),
       ObservableCase(text: "histogram(of=vorticity,bins=10)", components: 3, grid: cube),
       ObservableCase(text: "logpdf(bins=8)", components: 1, grid: cube, offset: 2.5),

@@ -58,8 +58,10 @@ public struct Band: Sendable, Equatable {
     var sum = 0.0
     for a in phi.indices {
       guard let i = point(start + a) else { continue }
-      for k in -reach...reach where psi.indices.contains(a + k) {
-        sum += phi[a] * self[i, k] * psi[a + k]
+      for k in -reach...reach {
+        // Around a periodic axis a point may be met again.
+        let first = periodic ? (((a + k) % extent) + extent) % extent : a + k
+        for b in stride(from: first, to: psi.count, by: periodic ? extent : psi.count) where b >= 0 { sum += phi[a] * self[i, k] * psi[b] }
       }
     }
     return sum

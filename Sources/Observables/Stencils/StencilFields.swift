@@ -15,7 +15,7 @@ public struct LinearField: Observable, SeparableSensitivity {
   let quantity: LocalQuantity
   init(_ quantity: LocalQuantity) { self.quantity = quantity }
 
-  public var specification: String { quantity.rawValue }
+  public var specification: String { quantity == .value ? "field" : quantity.rawValue }
   public var units: String { quantity == .value ? "field" : "field/length" }
 
   func map(_ components: Int, _ grid: Grid) -> LocalMap { quantity.map(components: components, dimensions: grid.dimensions) }
