@@ -41,7 +41,7 @@ let package = Package(
     .target(name: "SnapshotIO", dependencies: ["HDF5", "Decomposition", "Codecs", "CxxHash", "CZstd"]),
 
     // The job, and what uses it.
-    .target(name: "Compressor", dependencies: ["SnapshotIO", "Codecs", "Reduction", "Observables"]),
+    .target(name: "Compressor", dependencies: ["SnapshotIO", "Codecs", "Reduction", "Observables", "LatentGeometry"]),
     .executableTarget(name: "Solver", dependencies: ["MPI", "CFFTW", "CFFTW3", "Compressor"]),
     .executableTarget(name: "Tool", dependencies: ["Compressor"]),
 

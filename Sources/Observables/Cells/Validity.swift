@@ -38,9 +38,6 @@ extension [Double] {
 }
 
 extension Domain {
-  /// Box of the parts that `haloed` returns; an empty box has no halo.
-  func haloBox(_ width: Int) -> Box { box.isEmpty ? box : box.dilated(by: width, in: grid) }
-
   func sums(_ parts: [ExactSum]) throws -> [Double] { try merged(parts).map(\.value) }
 
   /// Runs `work` on each participant; if it fails anywhere, throws the same error everywhere.
