@@ -14,7 +14,7 @@ static int is_wide(void) { return 0; }
 #endif
 
 // Stream: varint(bytes of raw bits << 2 | log2 of the number of states), states (4 bytes each), raw bits, 16-bit words.
-enum { ONE = ALD_PROB_ONE, LOWER = 1 << 16, WORDS_PER_LANE = 64, RUN = 256 };
+enum { ONE = ALD_PROB_ONE, LOWER = 1 << 16, WORDS_PER_LANE = 256, RUN = 256 };
 
 #define BYTES 0x0101010101010101ull
 #define B4(e) {4u << (e), (e) + 1}, {5u << (e), (e) + 1}, {6u << (e), (e) + 1}, {7u << (e), (e) + 1}

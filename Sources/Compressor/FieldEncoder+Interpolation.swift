@@ -25,7 +25,7 @@ extension FieldEncoder {
     let units = held ? try loadUnits(ranks: ranks) : []
     func settings(_ step: Double) -> InterpolationSettings { interpolationSettings(step: step, rule: trial.levelRule, statistics: trial.statistics) }
     var step = trial.step
-    let model = try phases.measure("fit") { try fitInterpolation(trial.judged, count: trial.judgedCount, settings(step), workspaces, ranks: ranks) }
+    let model = try phases.measure("fit") { try fitInterpolation(trial.units, count: trial.count, settings(step), workspaces, ranks: ranks) }
     // The step whose symbols the units hold.
     var ready: Double?
     if let wanted = target.rmse {
@@ -121,7 +121,7 @@ extension FieldEncoder {
   }
 
   /// Rows of the weight fit, over all ranks.
-  private static let fitRows = 24_000
+  private static let fitRows = 48_000
 
   /// Context weights fitted on the sampled tiles; the built-in ones where that does not pay for its bytes.
   ///
