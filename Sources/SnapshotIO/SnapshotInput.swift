@@ -10,6 +10,8 @@ public import MPI
 public final class SnapshotInput {
   public let path: String
   public let fields: [FieldDescription]
+  /// Per field, cell positions along each spatial axis in storage order as the file gives them; empty where it does not.
+  public let positions: [[[Double]]]
   let files: [String]
   /// Per field the parts it consists of.
   let parts: [[FieldPart]]
@@ -30,6 +32,7 @@ public final class SnapshotInput {
 
   private init(_ path: String, _ scan: SnapshotScan) {
     self.path = path; fields = scan.fields; files = scan.files; parts = scan.parts; raw = scan.raw
+    positions = scan.positions
   }
 
   /// Reads `box` of one step and component into the same cells of `array` (whose box contains it).
