@@ -125,7 +125,11 @@ private func encode(
     let observer = try phases.measure("observe") { try FieldObserver(wanted.observables, of: source.parts(on: domain), on: domain) }
     encoder.keepDecoded()
     let encoded = try encoder.encode(ranks: ranks)
-    return (encoded, try phases.measure("observe") { try observer.reports(encoder.decodedParts(on: domain)) })
+    var reports = try phases.measure("observe") { try observer.reports(encoder.decodedParts(on: domain)) }
+    if let point = encoder.operatingPoint(of: encoded) {
+      try phases.measure("align") { try observer.align(&reports, at: point, source, ranks: ranks) }
+    }
+    return (encoded, reports)
   }
 }
 

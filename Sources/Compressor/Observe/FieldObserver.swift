@@ -54,6 +54,39 @@ struct FieldObserver {
   }
 }
 
+extension FieldObserver {
+  /// Adds the predicted errors and the cheap form of the alignment: closed forms, and probes on a few samples.
+  ///
+  /// - Collective: all ranks.
+  func align(_ reports: inout [ObservableReport], at point: OperatingPoint, _ source: FieldSource, ranks: borrowing Communicator) throws {
+    let subjects = observables.indices.map { j in
+      BandAlignment.Subject(observable: observables[j], value: values[j], meanSquare: squares[j] / Double(max(1, counts[j])))
+    }
+    let a = try BandAlignment(subjects, source, edge: point.edge, samples: 4, original: { original }, on: domain, ranks: ranks)
+    for j in reports.indices {
+      reports[j].predictedError = a.error(j, noise: point.noise)
+      reports[j].alignment = try .init(a, j, noise: point.noise)
+    }
+  }
+}
+
+/// Where the law is applied: the lapped transform that aligned coding would use, and the noise variance of an active coefficient.
+struct OperatingPoint {
+  /// Block edge: the transform's own, 16 where the field is coded by another member.
+  let edge: Int
+  let noise: Double
+}
+
+extension FieldEncoder {
+  /// nil where steps have nothing to trade: fields with missing values, lossless, constant and logarithmic ones.
+  func operatingPoint(of e: EncodedField) -> OperatingPoint? {
+    guard special == nil, !survey.unlisted, e.coding.member != .lossless, e.coding.member != .constant, !e.coding.logarithmic else { return nil }
+    if let edge = e.coding.member.blockEdge { return OperatingPoint(edge: edge, noise: e.coding.step * e.coding.step / 12) }
+    let n = e.statistics.reduce(0) { $0 + $1.count }, square = e.statistics.reduce(0) { $0 + $1.sumSquaredError.value }
+    return n > 0 && square > 0 ? OperatingPoint(edge: 16, noise: square / Double(n)) : nil
+  }
+}
+
 extension FieldSource {
   /// The cells of `domain`, masked ones NaN.
   ///
