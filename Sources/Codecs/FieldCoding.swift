@@ -22,6 +22,8 @@ public struct FieldCoding: Equatable, Sendable {
       case .wavelet97: "wavelet97"
       }
     }
+    /// Edge of the blocks of a lapped transform.
+    public var blockEdge: Int? { self == .lapped16 ? 16 : self == .lapped8 ? 8 : nil }
     public init?(name: String) {
       guard let m = Member.allCases.first(where: { $0.name == name }) else { return nil }
       self = m
@@ -45,6 +47,10 @@ public struct FieldCoding: Equatable, Sendable {
   public var offset = 0.0
   /// Reconstruction shifts for |q| = 1, 2, >= 3 in 1/256 of a step.
   public var shifts: [UInt8] = [0, 0, 0]
+  /// Factors on the bands of a lapped transform; `nil`: none.
+  public var weights: BandWeights?
+  /// What `decompress --restore` needs; empty: nothing. Decoding does not look at it.
+  public var restoration: [UInt8] = []
   /// Bit patterns that are masked, ascending; category k of a mask is entry k - 1.
   public var specials: [UInt64] = []
   /// Bit pattern per component (member `constant`).
@@ -67,7 +73,8 @@ public struct FieldCoding: Equatable, Sendable {
     var w = ByteWriter()
     w.put(FieldCoding.version)
     w.put(member.rawValue)
-    w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16) | (offset != 0 ? 32 : 0))
+    w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16) | (offset != 0 ? 32 : 0)
+      | (weights != nil ? 64 : 0) | (restoration.isEmpty ? 0 : 128))
     w.put(UInt8(FieldCoding.kinds.firstIndex(of: request.kind)!))
     if request != .lossless { w.put(request.value); w.put(absolute) }
     // The pointwise bound is one of the two numbers above.
@@ -76,6 +83,7 @@ public struct FieldCoding: Equatable, Sendable {
       w.put(varint: specials.count)
       for s in specials { w.put(s) }
     }
+    if !restoration.isEmpty { w.put(block: restoration) }
     switch member {
     case .constant:
       w.put(varint: constants.count)
@@ -86,7 +94,9 @@ public struct FieldCoding: Equatable, Sendable {
     case .lapped16, .lapped8, .wavelet97:
       w.put(step)
       if offset != 0 { w.put(offset) }
-      w.put(shifts); w.put(block: model); w.put(tables)
+      w.put(shifts)
+      if let weights { w.put(block: weights.serialised) }
+      w.put(block: model); w.put(tables)
     }
     return w.bytes
   }
@@ -97,7 +107,7 @@ public struct FieldCoding: Equatable, Sendable {
     guard try r.byte() == FieldCoding.version else { throw StreamError(.unknownVersion, offset: 0) }
     guard let m = Member(rawValue: try r.byte()) else { throw StreamError(.unknownVersion, offset: 1) }
     let flags = try r.byte()
-    guard let t = ScalarType(rawValue: flags & 3), flags < 64 else { throw StreamError(.invalid, offset: 2) }
+    guard let t = ScalarType(rawValue: flags & 3), flags & 64 == 0 || m.blockEdge != nil else { throw StreamError(.invalid, offset: 2) }
     self.init(member: m, workType: t)
     logarithmic = flags & 4 != 0
     let kind = Int(try r.byte())
@@ -114,6 +124,7 @@ public struct FieldCoding: Equatable, Sendable {
       let n = try r.varint(limit: 255)
       for _ in 0..<n { specials.append(try r.word()) }
     }
+    if flags & 128 != 0 { restoration = try r.block() }
     switch m {
     case .constant:
       let n = try r.varint(limit: 1 << 16)
@@ -126,7 +137,9 @@ public struct FieldCoding: Equatable, Sendable {
       guard step > 0, step.isFinite else { throw StreamError(.invalid, offset: r.offset) }
       if flags & 32 != 0 { offset = try r.double() }
       guard offset.isFinite else { throw StreamError(.invalid, offset: r.offset) }
-      shifts = try r.take(3); model = try r.block(); tables = try r.take(r.remaining)
+      shifts = try r.take(3)
+      if flags & 64 != 0 { weights = try BandWeights(serialised: try r.block(), edge: m.blockEdge!) }
+      model = try r.block(); tables = try r.take(r.remaining)
     }
     guard r.remaining == 0 else { throw StreamError(.invalid, offset: r.offset) }
   }

@@ -31,6 +31,8 @@ struct Comparable {
     }
     return i
   }
+  /// Positions of the cells, as a snapshot gives them.
+  func positions(_ i: Int) -> [[Double]]? { input?.positions[i] }
   func steps(_ i: Int) -> [Int] { reader.map { $0.fields[i].steps } ?? Array(0..<fields[i].steps) }
   /// - Collective: all ranks.
   func values(_ i: Int, _ step: Int, _ threads: Int, ranks: borrowing Communicator) throws -> any FieldValues {

@@ -15,12 +15,18 @@ final class FieldDecoder: @unchecked Sendable {
   private let bands: BandModel?
   private let special: SpecialValues?
   private let quantiser: ald_quantiser
+  private let scaler: BandScaler?
 
   /// - Throws: `StreamError` when the header does not describe a codec of this version.
   init(_ coding: FieldCoding, grid: Grid, type: ScalarType, components: Int) throws {
     self.coding = coding; self.grid = grid; self.type = type
     tiles = TileGrid(shape: grid.shape)
-    transform = coding.member.transform(grid)
+    let transform = coding.member.transform(grid)
+    self.transform = transform
+    scaler = try coding.weights.map { w in
+      guard w.tables.count == 1 || w.tables.count == components else { throw StreamError(.invalid, offset: 2) }
+      return BandScaler(w, transform as! LappedOrthogonalTransform)
+    }
     special = coding.specials.isEmpty ? nil : try SpecialValues(type: type, patterns: coding.specials)
     guard coding.workType.size >= type.size || coding.logarithmic else { throw StreamError(.invalid, offset: 2) }
     guard coding.member != .constant || coding.constants.count == components else { throw StreamError(.invalid, offset: 2) }
@@ -92,6 +98,7 @@ final class FieldDecoder: @unchecked Sendable {
       let q = RawArray(box: box, elementSize: 4)
       try decodeBands(stream, shapes!, bands!, tables, into: q)
       dequantise(q, quantiser, into: out.values)
+      scaler?.divide(out.values, component: component)
       transform!.synthesiseInside(out.values, core: box)
     }
     return out

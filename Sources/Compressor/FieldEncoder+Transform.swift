@@ -14,7 +14,7 @@ extension FieldEncoder {
     let shapes = BandShapes(member, grid: layout.grid)
     let sampled = Set(trial.units.map(\.index)), judged = Set(trial.judged.map(\.index))
     // Aimed 0.006 dB too well, so that a second pass is rare.
-    var step = trial.step, correction = 0.9993
+    var step = trial.step * (shaping?.stepRatio ?? 1), correction = 0.9993
     var aim = StepAim(target: target)
     while true {
       let coefficients = try analyse(transform, ranks: ranks)
@@ -23,7 +23,7 @@ extension FieldEncoder {
         // The sample has brought the step near; each pass over all coefficients moves it by the local slope.
         try phases.measure("step") {
           for _ in 0..<4 {
-            error = try QuantiserError(coefficients, step: step, threads: threads, ranks: ranks)
+            error = try quantiserError(coefficients, step, ranks: ranks)
             let y = log(error!.meanSquare.squareRoot() / (wanted * correction))
             step *= exp(-min(max(y / trial.slope, -2), 2))
             if abs(y) < 0.01 { break }
@@ -31,17 +31,23 @@ extension FieldEncoder {
         }
       }
       // Shifts change little with the step.
-      let shifts = try error?.shifts ?? QuantiserError(coefficients, step: step, threads: threads, ranks: ranks).shifts
+      let shifts = try error?.shifts ?? quantiserError(coefficients, step, ranks: ranks).shifts
       let encoded = try codeTransformed(start, transform, shapes, coefficients, step: step, shifts: shifts, sampled: sampled, judged: judged, ranks: ranks)
       guard let next = aim.next(step: step, result: encoded, streams: layout.streamCount) else { return encoded }
       if target.rmse != nil { correction *= next / step } else { step = next }
     }
   }
 
-  /// Coefficients of this rank's streams, tile by tile.
+  /// - Collective: all ranks.
+  private func quantiserError(_ coefficients: [RawArray], _ step: Double, ranks: borrowing Communicator) throws -> QuantiserError {
+    guard let scaler = shaping?.scaler else { return try QuantiserError(coefficients, step: step, threads: threads, ranks: ranks) }
+    return try QuantiserError(weighted: coefficients, by: scaler, components: layout.components, step: step, threads: threads, ranks: ranks)
+  }
+
+  /// Coefficients of this rank's streams, tile by tile, times the factors of their bands.
   ///
   /// - Collective: all ranks.
-  private func analyse(_ transform: any HaloTransform, ranks: borrowing Communicator) throws -> [RawArray] {
+  func analyse(_ transform: any HaloTransform, ranks: borrowing Communicator) throws -> [RawArray] {
     var out: [RawArray] = []
     try phases.measure("transform") {
       let wide = layout.regions.map { $0.box.dilated(by: transform.analysisHalo, in: layout.grid) }
@@ -58,6 +64,9 @@ extension FieldEncoder {
         }
         if here { for t in parts[0].indices { for c in parts { out.append(c[t]) } } }
       }
+      if let scaler = shaping?.scaler {
+        parallelFor(out.count, threads: threads) { i in scaler.multiply(out[i], component: i % layout.components) }
+      }
     }
     return out
   }
@@ -73,6 +82,7 @@ extension FieldEncoder {
     coding.member = shapes.member
     coding.step = step
     coding.offset = offset
+    coding.weights = shaping?.weights
     let first = layout.units.lowerBound
     let own = coefficients.indices.filter { sampled.contains(first + $0) }
     coding.shifts = shifts
@@ -98,7 +108,7 @@ extension FieldEncoder {
       ClassTables(histogram: try reducedHistogram(histogram, ranks: ranks), sampled: !held)
     }
     coding.tables = tables.serialised
-    let reconstruct = check || target.pointwise != nil
+    let reconstruct = check || target.pointwise != nil || decoded != nil
     let streams = Slots<TileStream>(coefficients.count, TileStream()), failures = Slots<(any Error)?>(coefficients.count, nil)
     try phases.measure("entropy") {
       try ranks.agree {
@@ -122,6 +132,7 @@ extension FieldEncoder {
           }
           if reconstruct {
             dequantise(q, k, into: coefficients[i])
+            shaping?.scaler.divide(coefficients[i], component: i % layout.components)
             transform.synthesiseInside(coefficients[i], core: q.box)
           }
         }
@@ -149,7 +160,7 @@ extension FieldEncoder {
   }
 
   private func finishUnits(
-    _ units: [Int], _ decoded: [RawArray], _ original: [RawArray], _ streams: Slots<TileStream>, _ results: Slots<ErrorStatistics?>, _ first: Int
+    _ units: [Int], _ decodedRegion: [RawArray], _ original: [RawArray], _ streams: Slots<TileStream>, _ results: Slots<ErrorStatistics?>, _ first: Int
   ) throws {
     let empty = emptyStatistics()
     let failures = Slots<(any Error)?>(units.count, nil)
@@ -158,13 +169,18 @@ extension FieldEncoder {
       do {
         if plain && target.pointwise == nil {
           var s = empty
-          s.add(tile: layout.box(of: units[j]), original: original[c], decoded: decoded[c], type: source.type)
+          s.add(tile: layout.box(of: units[j]), original: original[c], decoded: decodedRegion[c], type: source.type)
           results[j] = s
+          if let decoded = self.decoded {
+            let values = RawArray(box: layout.box(of: units[j]), type: source.type)
+            values.copy(values.box, from: decodedRegion[c])
+            decoded[units[j] - first] = values
+          }
           return
         }
         let u = try makeUnit(units[j], from: original[c])
         let d = RawArray(box: u.box, type: workType)
-        d.copy(d.box, from: decoded[c])
+        d.copy(d.box, from: decodedRegion[c])
         u.decoded = d
         u.offset = offset
         var s = empty

@@ -46,6 +46,13 @@ package final class FieldEncoder {
   /// Set when all values are multiples of a decimal or binary quantum.
   var lattice: DecimalLattice.Quantum?
 
+  /// Steps of the bands, where observables are to be kept.
+  var shaping: Shaping?
+  /// Decoded values of this rank's streams in the stored type, where somebody asks for them.
+  var decoded: Slots<RawArray?>?
+  /// Kept for further passes with other shapings.
+  private var trial: BankTrial?
+
   /// Up to this many values (over all ranks) everything is held and counted; beyond, models come from a sample.
   static let heldValues = 1 << 22
   /// Values of the trial sample.
@@ -111,7 +118,8 @@ package final class FieldEncoder {
     if forced == nil, let flat = try runFlat(coding, ranks: ranks) { return flat }
     coding.logarithmic = target.logarithmic
     coding.bound = target.pointwise
-    let trial = try phases.measure("trial") { try BankTrial(self, ranks: ranks) }
+    let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
+    self.trial = trial
     let encoded = trial.member == .interpolation ? try runInterpolation(coding, trial, ranks: ranks) : try runTransform(coding, trial, ranks: ranks)
     // Steps end at 2^-24 of the range: a rate that they cannot use up may be enough to keep every bit.
     if let wanted = target.rate, bitsPerValue(encoded) < 0.98 * wanted, forced == nil {
@@ -214,6 +222,7 @@ package final class FieldEncoder {
         : OutlierCodec.encode(original: u.original, decoded: restored, mask: u.maskPointer, bound: bound)
     }
     statistics.add(tile: u.box, original: u.original, decoded: restored, type: source.type, mask: u.mask)
+    decoded?[u.index - layout.units.lowerBound] = restored
   }
 
   /// - Collective: all ranks.
@@ -331,11 +340,12 @@ package final class FieldEncoder {
               } catch is StreamError { failures[i] = CompressorError.notReproduced(stream: u.index) } catch { failures[i] = error }
             }
           }
-          if check || !exact {
+          if check || !exact || self.decoded != nil {
             var s = none
             let decoded = exact ? u.original : FieldDecoder.constant(coding.constants[layout.component(of: u.index)], u.box, source.type)
             s.add(tile: u.box, original: u.original, decoded: decoded, type: source.type, mask: survey.unlisted ? validCells(u.original) : u.mask)
             results[i] = s
+            self.decoded?[u.index - layout.units.lowerBound] = decoded
           }
         }
       }

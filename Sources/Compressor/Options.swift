@@ -70,6 +70,8 @@ public struct CompressOptions: Sendable {
   public var noClobber = false
   /// Measure everything, write nothing.
   public var dryRun = false
+  /// What is measured on the decoded values.
+  public var observe = ObserveOptions()
   /// Forces one member of the codec bank; for tests and measurements.
   public var codec: String?
   public var verbosity = Verbosity.normal
@@ -108,6 +110,8 @@ public struct VerifyOptions: Sendable {
   public var against: String?
   /// How to read `against`.
   public var reading = InputOptions()
+  /// What is measured against the original.
+  public var observe = ObserveOptions()
   public var threads = 1
   public var report: String?
   public var verbosity = Verbosity.normal
@@ -120,6 +124,7 @@ public struct CompareOptions: Sendable {
   public var second: String
   public var fields: [String] = []
   public var reading = InputOptions()
+  public var observe = ObserveOptions()
   public var threads = 1
   public var report: String?
   public var verbosity = Verbosity.normal

@@ -69,6 +69,7 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
   for b in o.fieldBounds where !input.fields.contains(where: { $0.name == b.name }) {
     throw Failure(.usage, "--bound \(b.name): no such field; there are \(input.fields.map(\.name).joined(separator: ", "))")
   }
+  let plan = try ObservationPlan(o.observe, input.fields, positions: input.positions, ranks: ranks)
   let writer = o.dryRun ? nil : try ContainerWriter(path: o.output, noClobber: o.noClobber, ranks: ranks)
   var report = Report()
   do {
@@ -80,7 +81,7 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
         let bound = o.bound(for: f.name)
         let source = try phases.measure("read") { try readSource(input, number, step, ranks: ranks) }
         let encoder = try FieldEncoder(source, bound: bound, forced: forced, threads: o.threads, check: o.verify, phases: phases, ranks: ranks)
-        let encoded = try encoder.encode(ranks: ranks)
+        let (encoded, observables) = try encode(encoder, source, observing: plan.fields[number], phases, ranks: ranks)
         let header = encoded.coding.serialised
         var stored = StoredBytes(streams: encoded.streamBytes, header: header.count)
         try checkInterruption(ranks)
@@ -89,7 +90,8 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
             try writer.append(ContainerStep(step: step, header: header, streams: encoded.streams, lengths: encoded.lengths), to: slot, ranks: ranks)
           }
         }
-        let line = fieldReport(f, step: step, encoded, stored)
+        var line = fieldReport(f, step: step, encoded, stored)
+        line.observables = observables
         report.result.fields.append(line)
         guard line.boundKept != false else {
           throw Failure(.boundViolated, "\(f.name), step \(step): \(boundText(line)); nothing was written")
@@ -109,6 +111,26 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
   }
   try finishRun(&report, "compress", o.threads, phases, started, ranks: ranks)
   return report
+}
+
+/// Codes a field; what is observed is measured on the decoded values.
+///
+/// - Collective: all ranks.
+private func encode(
+  _ encoder: FieldEncoder, _ source: FieldSource, observing wanted: ObservationPlan.Field, _ phases: PhaseClock, ranks: borrowing Communicator
+) throws -> (EncodedField, [ObservableReport]) {
+  if wanted.observables.isEmpty { return (try encoder.encode(ranks: ranks), []) }
+  return try withRankDomain(source.grid, coordinates: wanted.coordinates, ranks: ranks) { domain in
+    // First those of the original: what cannot be evaluated ends the job before the field is coded.
+    let observer = try phases.measure("observe") { try FieldObserver(wanted.observables, of: source.parts(on: domain), on: domain) }
+    encoder.keepDecoded()
+    let encoded = try encoder.encode(ranks: ranks)
+    var reports = try phases.measure("observe") { try observer.reports(encoder.decodedParts(on: domain)) }
+    if let point = encoder.operatingPoint(of: encoded) {
+      try phases.measure("align") { try observer.align(&reports, at: point, source, ranks: ranks) }
+    }
+    return (encoded, reports)
+  }
 }
 
 /// Reads this rank's slab of one step.
@@ -226,9 +248,13 @@ public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: 
     reading.vectors.append(VectorGroup(name: d.name, components: d.datasets))
   }
   let original = try o.against.map { try SnapshotInput.open($0, snapshotOptions(reading, fields: all.map(\.name)), ranks: ranks) }
+  if original == nil, !o.observe.specifications.isEmpty { throw Failure(.usage, "--observe compares with the original; give --against") }
+  let others = try all.map { d in try original.map { try matching(d, $0, o.input) } }
+  let plan = try ObservationPlan(
+    o.observe, all, positions: others.indices.map { i in others[i].map { original!.positions[$0] } ?? [] }, ranks: ranks)
   var report = Report()
   for (i, d) in all.enumerated() {
-    let other = try original.map { try matching(d, $0, o.input) }
+    let other = others[i]
     for s in reader.fields[i].steps.indices {
       try checkInterruption(ranks)
       let step = reader.fields[i].steps[s]
@@ -242,6 +268,7 @@ public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: 
         if case .pointwiseRelative(let e) = values.coding.request { relative = e }
         let c = try compareValues(reference, values, d, scale: values.coding.absolute, relativeBound: relative, threads: o.threads, phases, ranks: ranks)
         fill(&line, c, request: values.coding.request, absolute: values.coding.absolute)
+        line.observables = try observe(plan.fields[i], reference, values, d, phases, ranks: ranks)
       } else {
         for round in 0..<values.walk.rounds { _ = try phases.measure("decode") { try values.values(round: round, ranks: ranks) } }
       }
@@ -267,8 +294,11 @@ public func compare(_ o: CompareOptions, ranks: borrowing Communicator, progress
   let b = try phases.measure("open") { try Comparable(o.second, o, ranks: ranks) }
   var report = Report()
   let wanted = o.fields.isEmpty ? a.fields.map(\.name) : o.fields
-  for name in wanted {
-    let i = try a.index(name), j = try b.index(name)
+  let pairs = try wanted.map { (try a.index($0), try b.index($0)) }
+  let plan = try ObservationPlan(
+    o.observe, pairs.map { a.fields[$0.0] }, positions: pairs.map { a.positions($0.0) ?? b.positions($0.1) ?? [] }, ranks: ranks)
+  for (number, name) in wanted.enumerated() {
+    let (i, j) = pairs[number]
     let d = a.fields[i], e = b.fields[j]
     guard d.grid.shape == e.grid.shape, d.components == e.components, d.type == e.type else {
       throw Failure(.inputOutput, "\(o.second): \(e) cannot be compared with \(d) of \(o.first)")
@@ -282,6 +312,7 @@ public func compare(_ o: CompareOptions, ranks: borrowing Communicator, progress
       var line = FieldReport(name: d.name, step: step)
       describe(&line, d)
       fill(&line, c, request: nil, absolute: .nan)
+      line.observables = try observe(plan.fields[number], x, y, d, phases, ranks: ranks)
       report.result.fields.append(line)
       progress("\(d.name)  step \(step)  max error \(short(line.maxAbsError))  psnr \(short(line.psnrDB)) dB")
     }

@@ -57,7 +57,9 @@ extension FieldReport {
     }
     if let k = kineticEnergy { row("kinetic energy", "\(precise(k.original)) -> \(precise(k.decoded))") }
     for o in observables {
-      row(o.name, "\(precise(o.original)) -> \(precise(o.decoded))  error \(short(o.error)) (predicted \(short(o.predictedError)))")
+      if o.name.count > 19 { out.append("  " + o.name) }
+      let predicted = o.predictedError.isFinite ? " (predicted \(short(o.predictedError)))" : ""
+      row(o.name.count > 19 ? "" : o.name, "\(precise(o.original)) -> \(precise(o.decoded))  error \(short(o.error))\(predicted)")
     }
     return out
   }

@@ -116,9 +116,13 @@ public struct FieldReport: Codable, Equatable, Sendable {
 
 /// An observable of the original and of the decoded field, with the law's prediction beside the measurement.
 public struct ObservableReport: Codable, Equatable, Sendable {
+  /// The canonical text of its specification.
   public var name: String
+  public var units = ""
+  /// The value where there is one, else the root mean square of the values.
   @Number public var original: Double = .nan
   @Number public var decoded: Double = .nan
+  /// |o(x') - o(x)| / |o(x)| over the values; 0 where they are equal.
   @Number public var error: Double = .nan
   @Number public var predictedError: Double = .nan
   @OrNull public var alignment: Alignment?
@@ -137,7 +141,7 @@ public struct ObservableReport: Codable, Equatable, Sendable {
       case overlap, chance, ci, k, cv2, maxGainDB = "max_gain_db", predictedCostDB = "predicted_cost_db"
     }
   }
-  enum CodingKeys: String, CodingKey { case name, original, decoded, error, predictedError = "predicted_error", alignment }
+  enum CodingKeys: String, CodingKey { case name, units, original, decoded, error, predictedError = "predicted_error", alignment }
 }
 
 /// How the result came about; may differ from run to run.

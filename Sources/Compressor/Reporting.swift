@@ -151,7 +151,7 @@ func finishRun(_ report: inout Report, _ command: String, _ threads: Int, _ phas
   report.run.host = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   report.run.seconds = try ranks.allReduce(PhaseClock.now() - started, .max)
   // Every rank has run the same phases, though those without cells may have skipped one: a fixed list.
-  for phase in ["open", "read", "survey", "trial", "step", "fit", "exchange", "transform", "entropy", "decode", "verify", "compare", "write"] {
+  for phase in ["open", "read", "survey", "trial", "step", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "write"] {
     let t = phases.seconds(of: phase)
     guard try ranks.allReduce(t, .max) > 0 else { continue }
     report.run.phases.append(.init(name: phase, seconds: try spread(t, ranks: ranks), bytes: .init()))

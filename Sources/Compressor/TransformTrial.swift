@@ -63,6 +63,40 @@ struct QuantiserError {
   }
 }
 
+extension QuantiserError {
+  /// Of coefficients that were multiplied by the factors w of their bands: errors weigh 1/w^2, so that `meanSquare` is that of the
+  /// field; the shifts are those of the weighted coefficients, of which all levels count alike.
+  ///
+  /// - Collective: all ranks.
+  init(
+    weighted coefficients: [RawArray], by scaler: BandScaler, components: Int, step: Double, threads: Int, ranks: borrowing Communicator
+  ) throws {
+    self = try QuantiserError(coefficients, step: step, threads: threads, ranks: ranks)
+    let shift = [0] + shifts.map { Double($0) / 256 }, inverse = 1 / step
+    let slots = Slots<Double>(coefficients.count, 0)
+    parallelFor(coefficients.count, threads: threads) { i in
+      let a = coefficients[i], factors = scaler.inverseSquares(component: i % components)
+      var sum = 0.0
+      func add(_ c: Double, _ band: Int) {
+        let r = abs(c) * inverse, q = (r + 0.5).rounded(.down), d = r - q + shift[min(Int(q), 3)]
+        sum += factors[band] * (d * d)
+      }
+      if a.elementSize == 4 {
+        let v = a.bound(to: Float.self)
+        scaler.eachBand(of: a.box) { add(Double(v[$0]), $1) }
+      } else {
+        let v = a.bound(to: Double.self)
+        scaler.eachBand(of: a.box) { add(v[$0], $1) }
+      }
+      slots[i] = sum
+    }
+    var total = ExactSum(), cells = 0
+    for (i, a) in coefficients.enumerated() { total.add(slots[i]); cells += a.count }
+    let (s, n) = try reduce(total, IntegerSums([cells]), ranks: ranks)
+    meanSquare = n.values[0] > 0 ? s.value * step * step / Double(n.values[0]) : 0
+  }
+}
+
 func quantiser(step: Double, shifts: [UInt8]) -> ald_quantiser {
   ald_quantiser(step: step, inverse: 1 / step, dead_zone: 0,
                 shift: (Double(shifts[0]) / 256, Double(shifts[1]) / 256, Double(shifts[2]) / 256))

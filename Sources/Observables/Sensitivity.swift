@@ -1,4 +1,5 @@
 import Fields
+import Foundation
 
 /// An observable whose values are quadratic in the field (or whose second derivatives are known): noise biases them.
 public protocol QuadraticObservable: Observable {
@@ -60,4 +61,82 @@ public protocol CalibratedObservable: Observable {
   /// Before, `value` and the derivatives throw.
   /// - Collective.
   func calibrated(to original: FieldParts, on domain: any Domain) throws -> any Observable
+}
+
+/// An observable whose adjoint at a cell comes from the field within `reach` cells, so that it can be taken on a part of the grid.
+public protocol LocalObservable: Observable {
+  /// Cells along each axis, effects of a part's faces included.
+  var reach: Int { get }
+  /// Values are means over the grid: taken on a part with a share s of the cells, the adjoint is 1/s times that of the whole. Else the values
+  /// are a field.
+  var isMean: Bool { get }
+}
+
+extension LinearField: LocalObservable {
+  public var reach: Int { quantity == .value ? 0 : 4 }
+  public var isMean: Bool { false }
+}
+extension QuadraticDensity: LocalObservable {
+  public var reach: Int { form == .kineticenergy ? 0 : 4 }
+  public var isMean: Bool { mean }
+}
+extension Distribution: LocalObservable {
+  public var reach: Int { sample == .value || sample == .log ? 0 : 4 }
+  public var isMean: Bool { true }
+}
+extension StructureFunction: LocalObservable {
+  public var reach: Int { 2 * (distances.max() ?? 0) }
+  public var isMean: Bool { true }
+}
+extension Centred: LocalObservable {
+  public var reach: Int { (inner as? any LocalObservable).map { $0.reach + 2 } ?? .max }
+  public var isMean: Bool { (inner as? any LocalObservable)?.isMean ?? false }
+}
+
+/// An observable with J^T M J = F^H diag(a) F / N for each component, F the discrete Fourier transform: a(kappa^2) is its symbol.
+///
+/// Exact for filters; for spectra modes are taken as equal inside a shell, and windows are left out.
+public protocol SpectralSensitivity: Observable {
+  /// a by kappa^2, at a field whose values are `value`, with M = 1/(m s^2) for all m values of the field or the vector.
+  func symbol(of value: ObservableValue, scale s: Double, components: Int, grid: Grid, coordinates: Coordinates) -> @Sendable (Double) -> Double
+}
+
+extension SpectralFilter: SpectralSensitivity {
+  public func symbol(of value: ObservableValue, scale s: Double, components: Int, grid: Grid, coordinates: Coordinates)
+    -> @Sendable (Double) -> Double {
+    let waves = Wavenumbers(grid, coordinates), unit = waves.unit * waves.unit, m = 1 / (Double(components * grid.count) * s * s)
+    switch factor {
+    case .band(let shells): return { shells.contains(Wavenumbers.shell($0)) ? m : 0 }
+    case .potential: return { $0 > 0 ? m / ($0 * unit * $0 * unit) : 0 }
+    }
+  }
+}
+
+extension EnergySpectrum: SpectralSensitivity {
+  /// The gradient of E_b has |u^|^2/N^2 = 2 E_b/(C n_b) per mode of the n_b of its shell and component: a = 2 M_b E_b/(C n_b N).
+  public func symbol(of value: ObservableValue, scale s: Double, components: Int, grid: Grid, coordinates: Coordinates)
+    -> @Sendable (Double) -> Double {
+    let waves = Wavenumbers(grid, coordinates), values = vector(value), shells = shells, rest = waves.highest + 1
+    @Sendable func index(_ square: Double) -> Int? {
+      let b = Wavenumbers.shell(square)
+      guard let shells else { return min(b, rest) }
+      return shells.contains(b) ? b - shells.lowerBound : nil
+    }
+    var modes = [Double](repeating: 0, count: values.count)
+    waves.each(in: Box(shape: Index3(grid.shape.z, grid.shape.y, grid.shape.x / 2 + 1))) { if let b = index($1) { modes[b] += $2 } }
+    let factor = 2 / (s * s * Double(values.count * components * grid.count))
+    let a = values.indices.map { b in
+      guard modes[b] > 0 else { return 0.0 }
+      guard let epsilon else { return factor * values[b] / modes[b] }
+      let e = max(0, exp(values[b]) - epsilon)
+      return factor * e / ((e + epsilon) * (e + epsilon)) / modes[b]
+    }
+    return { square in index(square).map { a[$0] } ?? 0 }
+  }
+}
+
+/// kappa_a^2 of the indices 0 ... n/2 of each storage axis, the squares that symbols take: their sum over the axes.
+public func wavenumberSquares(_ grid: Grid, _ coordinates: Coordinates) -> [[Double]] {
+  let waves = Wavenumbers(grid, coordinates)
+  return (0..<3).map { Array(waves.squares[$0].prefix(grid.shape[$0] / 2 + 1)) }
 }

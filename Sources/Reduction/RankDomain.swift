@@ -59,7 +59,7 @@ public final class RankDomain: Domain {
     }
   }
 
-  /// And back: the cells of each of `boxes` (any boxes inside the grid, also overlapping ones) of every component.
+  /// And back: the cells of each of `boxes` (any boxes, also overlapping ones and such that reach beyond periodic faces) of every component.
   public func handed(_ parts: FieldParts, to boxes: [Box]) throws -> [FieldParts] {
     let plan = try Redistribution(have: [box], want: boxes, grid: grid, ranks: ranks!)
     var out = boxes.map { b in parts.map { _ in FieldPart(b) } }
@@ -73,6 +73,14 @@ public final class RankDomain: Domain {
       }
     }
     return out
+  }
+
+  /// The cells of `wanted` of a field that each rank holds on another box than the domain's; `wanted` may reach beyond periodic faces.
+  ///
+  /// - Parameter parts: at least one component, all on one box; the boxes of all ranks are disjoint and cover the grid.
+  public func fetched(_ parts: FieldParts, to wanted: Box) throws -> FieldParts {
+    let plan = try Redistribution(have: [parts[0].box], want: [wanted], grid: grid, ranks: ranks!)
+    return try parts.map { p in try lent(p) { a in try filled(wanted) { try plan.move([a], into: [$0], ranks: ranks!) } } }
   }
 
   public func haloed(_ parts: FieldParts, width: Int) throws -> FieldParts {

@@ -187,4 +187,28 @@ struct FieldScan {
     }
     return nil
   }
+
+  /// Positions of the cells along each spatial axis of a field: its dimension scale, else a list of the extent's length beside it (or in the
+  /// root) whose name means the axis' letter, as `dims` or the letter itself give it. Empty where there is none.
+  func positions(of f: FieldDescription) -> [[Double]] {
+    guard let d = found.first(where: { $0.path == f.name }) else { return f.spatialPositions.map { _ in [] } }
+    let scales = d.handle.scalePaths(rank: f.shape.count), letters = Array(f.axes)
+    let folder = d.path.lastIndex(of: "/").map { String(d.path[...$0]) } ?? ""
+    return f.spatialPositions.map { p in
+      if let scale = scales?[p] { return numbers(scale, f.shape[p]) ?? [] }
+      let beside = found.filter { c in
+        guard c.shape == [f.shape[p]] else { return false }
+        let cut = c.path.lastIndex(of: "/").map { c.path.index(after: $0) } ?? c.path.startIndex
+        return (c.path[..<cut] == folder || cut == c.path.startIndex) && AxisLetters.letter(String(c.path[cut...])) == letters[p]
+      }
+      return beside.first { $0.path.hasPrefix(folder) }.flatMap { numbers($0.path, f.shape[p]) }
+        ?? beside.first.flatMap { numbers($0.path, f.shape[p]) } ?? []
+    }
+  }
+  private func numbers(_ path: String, _ count: Int) -> [Double]? {
+    guard let h = try? file.object(path.hasPrefix("/") ? path : "/" + path), let info = try? h.info(), info.kind == .dataset,
+          (try? h.shape()) == [count], !(h.string("NAME") ?? "").hasPrefix("This is a netCDF dimension but not"),
+          let v = h.values(), v.count == count else { return nil }
+    return v
+  }
 }

@@ -10,6 +10,8 @@ public import MPI
 public final class SnapshotInput {
   public let path: String
   public let fields: [FieldDescription]
+  /// Per field, cell positions along each spatial axis in storage order as the file gives them; empty where it does not.
+  public let positions: [[[Double]]]
   let files: [String]
   /// The datasets read, and per field those it consists of.
   let stored: [FieldDescription]
@@ -34,6 +36,8 @@ public final class SnapshotInput {
 
   private init(_ path: String, _ scan: SnapshotScan, _ grouped: (fields: [FieldDescription], members: [[Int]])) {
     self.path = path; fields = grouped.fields; members = grouped.members; stored = scan.fields; files = scan.files; parts = scan.parts; raw = scan.raw
+    // Staggered components: those of the first.
+    positions = grouped.members.map { scan.positions[$0[0]] }
   }
 
   /// Reads `box` of one step and component into the same cells of `array` (whose box contains it).

@@ -11,9 +11,12 @@ struct FieldPart: Equatable {
 /// What rank 0 finds out about an input and tells the others.
 struct SnapshotScan {
   var files: [String] = [], fields: [FieldDescription] = [], parts: [[FieldPart]] = []
+  /// Per field, cell positions along each spatial axis in storage order; empty where nothing gives them.
+  var positions: [[[Double]]] = []
   var raw = false
 
   init(_ path: String, _ options: SnapshotOptions) throws {
+    defer { if positions.isEmpty { positions = fields.map { $0.spatialPositions.map { _ in [] } } } }
     if let layout = options.raw { try scanRaw(path, layout, options); return }
     files = try SnapshotScan.files(path)
     let first = try FieldScan(files[0], options.naming(options.datasets))
@@ -21,6 +24,7 @@ struct SnapshotScan {
     if files.count == 1 {
       parts = fields.map { [FieldPart(file: 0, offset: $0.shape.map { _ in 0 }, shape: $0.shape)] }
     } else { try scanSet(first, options) }
+    positions = fields.map(first.positions)
   }
 
   // MARK: which files
@@ -189,6 +193,10 @@ struct SnapshotScan {
       w.blob(f.encode()); w.number(p.count)
       for q in p { w.number(q.file); for v in q.offset + q.shape { w.number(v) } }
     }
+    for axes in positions {
+      w.number(axes.count)
+      for a in axes { w.number(a.count); for v in a { w.fixed(v.bitPattern) } }
+    }
     return w.bytes
   }
   /// - Precondition: Bytes of `encode` in the same job.
@@ -203,6 +211,9 @@ struct SnapshotScan {
         let file = r.number()!, v = (0..<2 * f.shape.count).map { _ in r.number()! }
         return FieldPart(file: file, offset: Array(v[0..<f.shape.count]), shape: Array(v[f.shape.count...]))
       })
+    }
+    positions = fields.map { _ in
+      (0..<r.number()!).map { _ in (0..<r.number()!).map { _ in Double(bitPattern: r.fixed(UInt64.self)!) } }
     }
   }
 }

@@ -20,6 +20,11 @@ private let reading: [Option] = [
   .value("shape", "NZ,NY,NX", "extents of a raw input, last fastest"),
 ]
 
+private let observing: [Option] = [
+  .value("observe", "SPEC", "an observable: [FIELD/]NAME[(key=value,...)]", repeats: true),
+  .value("window", "hann|none", "for spectra of fields that do not wrap (none)"),
+]
+
 private let bounds: [(option: Option, kind: String)] = [
   (.value("abs", "E", "|error| <= E"), "abs"),
   (.value("rel", "E", "|error| <= E times the global range"), "rel"),
@@ -39,13 +44,13 @@ extension Command {
     ] + bounds.map(\.option) + [
       .value("bound", "NAME:KIND=E", "another bound for one field", repeats: true),
       .value("steps", "A:B", "only time steps A to B-1"),
-    ] + reading + [
+    ] + reading + observing + [
       .value("access", "tile", "only codecs with random access by tile"),
       .flag("no-verify", "do not read the container back"),
       .flag("no-clobber", "refuse to replace an existing file"),
       .flag("dry-run", "measure everything, write nothing"),
       Option(long: "codec", kind: .value("NAME"), hidden: true),
-      .later("observe", takesValue: true), .later("keep", takesValue: true), .later("max-psnr-loss", takesValue: true),
+      .later("keep", takesValue: true), .later("max-psnr-loss", takesValue: true),
     ] + common
   ) { a throws(Failure) in
     let input = try a.operands("IN")[0]
@@ -76,6 +81,7 @@ extension Command {
     o.noClobber = a.has("no-clobber")
     o.dryRun = dryRun
     o.codec = a.last("codec")
+    o.observe = try a.observe()
     o.verbosity = try a.verbosity()
     return .compress(o)
   }
@@ -110,11 +116,12 @@ extension Command {
   static let verify = Command(
     name: "verify", summary: "Check a container, and its bounds against the original.",
     operands: "IN.ald [--against ORIGINAL] [OPTIONS]",
-    options: [.value("against", "ORIGINAL", "the snapshot it was made from")] + reading + common
+    options: [.value("against", "ORIGINAL", "the snapshot it was made from")] + reading + observing + common
   ) { a throws(Failure) in
     var o = VerifyOptions(input: try a.operands("IN.ald")[0])
     o.against = a.last("against")
     o.reading = try a.reading()
+    o.observe = try a.observe()
     o.threads = try a.threads()
     o.report = a.last("report")
     o.verbosity = try a.verbosity()
@@ -126,13 +133,13 @@ extension Command {
     operands: "A B [-f NAME]... [OPTIONS]",
     options: [
       .value("field", short: "f", "NAME", "only this dataset (default: all common)", repeats: true),
-      .later("observe", takesValue: true),
-    ] + reading + common
+    ] + reading + observing + common
   ) { a throws(Failure) in
     let files = try a.operands("A", "B")
     var o = CompareOptions(first: files[0], second: files[1])
     o.fields = try a.fields()
     o.reading = try a.reading()
+    o.observe = try a.observe()
     o.threads = try a.threads()
     o.report = a.last("report")
     o.verbosity = try a.verbosity()
@@ -155,6 +162,22 @@ extension Arguments {
     let names = all("field")
     for (i, n) in names.enumerated() where names[..<i].contains(n) { throw Failure(.usage, "field '\(n)' is given twice") }
     return names
+  }
+  /// Several observables may share one option, at commas outside parentheses.
+  fileprivate func observe() throws(Failure) -> ObserveOptions {
+    var o = ObserveOptions()
+    for text in all("observe") {
+      for part in splitOutsideParentheses(text) {
+        if part.isEmpty { throw Failure(.usage, "--observe '\(text)' has an empty name") }
+        if o.specifications.contains(part) { throw Failure(.usage, "observable '\(part)' is given twice") }
+        o.specifications.append(part)
+      }
+    }
+    if let window = last("window") {
+      guard window == "hann" || window == "none" else { throw Failure(.usage, "--window must be hann or none, not '\(window)'") }
+      o.hann = window == "hann"
+    }
+    return o
   }
   fileprivate func steps() throws(Failure) -> Range<Int>? {
     guard let text = last("steps") else { return nil }

@@ -109,3 +109,13 @@ func periodic(_ text: String) throws(Failure) -> PeriodicAxes {
   }
   return .axes(text)
 }
+
+/// The parts of a list, cut at commas outside parentheses.
+func splitOutsideParentheses(_ text: String) -> [String] {
+  var parts = [""], depth = 0
+  for c in text {
+    if c == "(" { depth += 1 } else if c == ")" { depth -= 1 }
+    if c == ",", depth <= 0 { parts.append("") } else { parts[parts.count - 1].append(c) }
+  }
+  return parts
+}

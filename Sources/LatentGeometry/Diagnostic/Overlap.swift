@@ -94,6 +94,65 @@ public struct Overlap: Equatable, Sendable {
   }
 }
 
+extension Overlap {
+  /// Of whitened sensitivities that are diagonal in one basis: dominant spaces are sets of coordinates.
+  ///
+  /// Coordinate i stands for `counts[i]` latents of equal value; a set ends where 90 % of the trace is reached, the larger one is cut to the
+  /// smaller. `errors` are standard errors of the values: a gap below them is none.
+  public init(diagonal first: [Double], _ second: [Double], counts: [Double], errors: (first: [Double], second: [Double])? = nil) {
+    precondition(first.count == second.count && counts.count == first.count && !first.isEmpty)
+    struct Ranked { let order: [Int], trace: Double, flatness: Double }
+    func ranked(_ h: [Double]) -> Ranked {
+      var trace = 0.0, total = 0.0, logs = 0.0
+      for i in h.indices { trace += counts[i] * h[i]; total += counts[i] }
+      let m = trace / total
+      for i in h.indices { logs += counts[i] * (h[i] > 0 ? ln(h[i] / m) : -.infinity) }
+      return Ranked(order: h.indices.sorted { (-h[$0], $0) < (-h[$1], $1) }, trace: trace, flatness: m > 0 ? exponential(logs / total) : 1)
+    }
+    let a = ranked(first), b = ranked(second)
+    func latents(_ r: Ranked, _ h: [Double], _ share: Double) -> Double {
+      var n = 0.0, sum = 0.0
+      for i in r.order { n += counts[i]; sum += counts[i] * h[i]; if sum >= share * r.trace { break } }
+      return n
+    }
+    let n = counts.reduce(0, +)
+    /// Coordinates of the k largest, with the last one's share, and whether the next is smaller by more than its error.
+    func head(_ r: Ranked, _ h: [Double], _ e: [Double]?, _ k: Double) -> (shares: [Double], gap: Double, sure: Bool) {
+      var shares = [Double](repeating: 0, count: h.count), left = k
+      for (j, i) in r.order.enumerated() {
+        shares[i] = min(1, left / counts[i])
+        left -= counts[i]
+        if left > 1e-9 { continue }
+        guard left > -1e-9, j + 1 < h.count else { return (shares, 0, left > -1e-9) }
+        let next = r.order[j + 1], gap = h[i] - h[next]
+        let error = e.map { ($0[i].squared + $0[next].squared).squareRoot() } ?? 0
+        return (shares, h[r.order[0]] > 0 ? gap / h[r.order[0]] : 0, gap > max(error, 1e-12 * h[r.order[0]]))
+      }
+      return (shares, 0, true)
+    }
+    func common(_ k: Double) -> (value: Double, gaps: (Double, Double), sure: Bool) {
+      let u = head(a, first, errors?.first, k), v = head(b, second, errors?.second, k)
+      var s = 0.0
+      for i in counts.indices { s += counts[i] * min(u.shares[i], v.shares[i]) }
+      return (s / k, (u.gap, v.gap), u.sure && v.sure)
+    }
+    let wanted = max(1, min(latents(a, first, 0.9), latents(b, second, 0.9)))
+    // Borders of the sets, nearest to the wanted size first.
+    var sizes: Set<Double> = []
+    for r in [a, b] { var k = 0.0; for i in r.order { k += counts[i]; if k < n { sizes.insert(k) } } }
+    let near = sizes.filter { $0 >= wanted / 2 && $0 <= 2 * wanted }.sorted { (abs($0 - wanted), $0) < (abs($1 - wanted), $1) }
+    let sure = near.prefix(16).first { common($0).sure }, k = sure ?? wanted, found = common(k)
+    count = Int(n); rank = Int(k)
+    value = found.value
+    gaps = found.gaps
+    residual = 0
+    var points: [Point] = [], next = 1.0
+    while next < n / 2 { points.append(Point(rank: Int(next), value: common(next).value)); next *= 4 }
+    curve = points
+    verdict = max(a.flatness, b.flatness) > 0.9 ? .undefinedFlat : sure == nil ? .undefinedGap : .defined
+  }
+}
+
 /// Two whitened sensitivities compared: overlap and the companions that need no gap.
 public struct Comparison: Equatable, Sendable {
   public let overlap: Overlap

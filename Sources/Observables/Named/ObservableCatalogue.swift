@@ -12,8 +12,10 @@ public struct ObservableCatalogue: Sendable {
     }
   }
 
-  public init(kinds: [ObservableKind] = ObservableCatalogue.local, prefixes: [Prefix] = [ObservableCatalogue.library]) {
-    self.kinds = kinds; self.prefixes = prefixes
+  /// - Parameter window: for spectral observables that name none.
+  public init(window: Window = .none, prefixes: [Prefix] = [ObservableCatalogue.library]) {
+    kinds = ObservableCatalogue.local + SpectralObservables.kinds(window: window)
+    self.prefixes = prefixes
   }
 
   /// One line per kind, by name.

@@ -112,6 +112,8 @@ public struct ObservableArguments: Sendable {
   }
 
   public func text(_ key: String) -> String? { values[key] }
+  /// All that have a key.
+  var texts: [String: String] { values }
   public func number(_ key: String) throws -> Double? {
     guard let t = values[key] else { return nil }
     guard let v = Double(t), v.isFinite else { throw ObservableError("\(name): \(key) must be a finite number, not '\(t)'") }

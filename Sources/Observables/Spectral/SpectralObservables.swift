@@ -51,4 +51,22 @@ public enum SpectralObservables {
     if let key = left.keys.sorted().first { throw ObservableError("\(name) does not take \(key)") }
     return made
   }
+
+  /// Their entries in a catalogue.
+  ///
+  /// - Parameter window: of those that name none.
+  public static func kinds(window: Window) -> [ObservableKind] {
+    let shells = ObservableKind.Parameter("shells", "all", "a:b"), windowed = ObservableKind.Parameter("window", window.rawValue, "none or hann")
+    let epsilon = ObservableKind.Parameter("epsilon", "1e-06", "smoothing of the logarithm")
+    func kind(_ name: String, _ help: String, _ parameters: [ObservableKind.Parameter]) -> ObservableKind {
+      ObservableKind(name, help, parameters + [windowed]) { try observable(named: name, ["window": window.rawValue].merging($0.texts) { $1 })! }
+    }
+    return [
+      kind("spectrum", "energy per shell of wavenumbers", [shells, .init("log", "no", "ln(E + epsilon)"), .init("epsilon", "1e-12", "for log")]),
+      kind("cross", "cross spectrum of two components per shell", [.init("first", "?", "component"), .init("second", "?", "component"), shells]),
+      kind("logpower", "power spectrum of the logarithm of a density", [epsilon, shells]),
+      kind("potential", "field whose Laplacian is the field, mean removed", []),
+      kind("band", "the field's part in shells a to b", [.init("k", "?", "a:b")]),
+    ]
+  }
 }

@@ -1,0 +1,99 @@
+import Codecs
+import Fields
+import Observables
+
+/// Closed-form sensitivities of an observable to the bands of a lapped transform.
+enum BandSensitivity {
+  /// g of every band: the mean of phi^T J^T M J phi over its basis functions, phi orthonormal; one table of M^3 per component.
+  ///
+  /// For noise of variance v_b in band b, P = sum over bands of count_b g_b v_b. Bands are `(fz M + fy) M + fx`; those without
+  /// latents have 0. Masks are left out, as in `SeparableSensitivity`.
+  ///
+  ///     g[f] = sum over terms with row = column = c of weight * prod_a mean over places of phi_a^T T_a phi_a
+  ///
+  /// The means of axes multiply because a band is the product of its axes' basis functions.
+  /// - Parameter scales: as of `sensitivity(components:grid:coordinates:scales:)`; with all of them the root mean square of the
+  ///   values, P is the square of the relative L2 error.
+  /// - Returns: `nil` where the observable has no separable form.
+  static func separable(
+    _ observable: any SeparableSensitivity, transform: LappedOrthogonalTransform, components: Int, coordinates: Coordinates, scales: [Double]
+  ) -> [[Double]]? {
+    let grid = transform.grid, m = transform.blockEdge
+    let terms = observable.sensitivity(components: components, grid: grid, coordinates: coordinates, scales: scales)
+    if terms.isEmpty { return nil }
+    let bases = (0..<3).map { LappedBasis(transform, axis: $0) }
+    var g = [[Double]](repeating: [Double](repeating: 0, count: m * m * m), count: components)
+    for t in terms where t.row == t.column {
+      let means = (0..<3).map { bases[$0].means(of: t.axes[$0]) }
+      for z in 0..<m { for y in 0..<m {
+        let w = t.weight * means[0][z] * means[1][y]
+        if w == 0 { continue }
+        for x in 0..<m { g[t.row][(z * m + y) * m + x] += w * means[2][x] }
+      } }
+    }
+    // Rounding may leave a hair below 0.
+    return g.map { $0.map { max(0, $0) } }
+  }
+}
+
+/// The basis functions of a lapped transform along one axis: impulses in each block, synthesised.
+struct LappedBasis {
+  private struct Function { let band: Int, start: Int, values: [Double] }
+  private let functions: [Function]
+  private let edge: Int
+
+  init(_ transform: LappedOrthogonalTransform, axis: Int) {
+    let n = transform.grid.shape[axis], m = transform.blockEdge, periodic = transform.grid.periodic[axis]
+    edge = m
+    let line = Grid(shape: Index3(1, 1, n), dimensions: 1, periodic: .init(false, false, periodic))
+    let t = LappedOrthogonalTransform(blockEdge: m, grid: line), cuts = t.blockStarts(axis: 2), blocks = cuts.count - 1
+    let bands = BandWeights.bands(transform, axis: axis)
+    var list: [Function] = []
+    // Functions of a block reach half a block beyond it: blocks two apart do not overlap. The last one may be next to the first.
+    for colour in 0..<3 {
+      let members = (0..<blocks).filter { (blocks > 1 && $0 == blocks - 1 ? 2 : $0 % 2) == colour }
+      for f in 0..<(members.map { cuts[$0 + 1] - cuts[$0] }.max() ?? 0) {
+        let a = RawArray(box: line.box, elementSize: 8, zeroed: true), out = RawArray(box: line.box, elementSize: 8)
+        let present = members.filter { f < cuts[$0 + 1] - cuts[$0] }
+        for b in present { a.bound(to: Double.self)[cuts[b] + f] = 1 }
+        t.synthesiseInside(a, core: line.box)
+        // Across a periodic face the input has to hold the wrapped cells.
+        let wide = t.synthesisInput(for: line.box), input = RawArray(box: wide, elementSize: 8)
+        let p = a.bound(to: Double.self), q = input.bound(to: Double.self), v = out.bound(to: Double.self)
+        for i in 0..<wide.count { q[i] = p[((wide.lower.x + i) % n + n) % n] }
+        t.synthesise(input, core: line.box, into: out)
+        for b in present {
+          var lower = cuts[b] - m / 2, upper = cuts[b + 1] + m / 2
+          if !periodic { lower = max(lower, 0); upper = min(upper, n) }
+          if upper - lower > n { lower = 0; upper = n }
+          list.append(Function(band: bands[cuts[b] + f], start: lower, values: (lower..<upper).map { v[(($0 % n) + n) % n] }))
+        }
+      }
+    }
+    functions = list
+  }
+
+  /// Per frequency the mean of phi^T T phi over its functions; 0 where there are none.
+  func means(of operation: AxisOperator) -> [Double] {
+    var sums = [Double](repeating: 0, count: edge), counts = [Int](repeating: 0, count: edge)
+    for f in functions {
+      sums[f.band] += form(operation, f)
+      counts[f.band] += 1
+    }
+    return zip(sums, counts).map { $1 > 0 ? $0 / Double($1) : 0 }
+  }
+
+  /// `AxisOperator.form` cuts averages off at the ends; functions that reach across a periodic face are turned into two pieces.
+  private func form(_ operation: AxisOperator, _ f: Function) -> Double {
+    guard case .averages(let ranges, let weights) = operation else { return operation.form(f.values, f.values, start: f.start) }
+    let n = weights.count
+    return ranges.reduce(0) { sum, range in
+      var s = 0.0
+      for turn in [-n, 0, n] {
+        let inside = (range.lowerBound + turn..<range.upperBound + turn).clamped(to: f.start..<f.start + f.values.count)
+        for i in inside { s += weights[i - turn] * f.values[i - f.start] }
+      }
+      return sum + s * s
+    }
+  }
+}

@@ -1,0 +1,243 @@
+import Codecs
+import Fields
+import Glibc
+import LatentGeometry
+import MPI
+import Observables
+import Reduction
+import Statistics
+
+/// How observables lie to the distortion in the bands of a lapped transform: their sensitivities per band, the bands' variances, and what
+/// the law makes of them.
+///
+/// The transform is orthonormal, so G_D = I/(C N); G_P is taken as diagonal, one value g per band: closed form where there is one (separable
+/// observables, spectral symbols), else from random cotangents r = J^T M^1/2 xi, whose coefficients have mean square g. Observables are in
+/// units of their root mean square: P is the square of the relative L2 error.
+struct BandAlignment {
+  /// An observable and, where known, its values at the field.
+  struct Subject {
+    let observable: any Observable
+    let value: ObservableValue?
+    /// Sum of squares of the values over their number.
+    let meanSquare: Double?
+  }
+  /// g of every component and band, `[c M^3 + band]`, and estimates of it from each sample (none for closed forms).
+  struct Sensitivity {
+    var mean: [Double], samples: [[Double]] = []
+    /// Mean square of the observable's values.
+    var meanSquare: Double
+  }
+  let sensitivities: [Sensitivity]
+  /// Mean square of the coefficients, per sample, and in all.
+  let variances: [Double], sampled: [[Double]]
+  /// Latents in the field and in each sample.
+  let counts: [Double], sampledCounts: [[Double]]
+  private let values: Double
+
+  /// - Parameter samples: how many boxes are looked at.
+  /// - Parameter original: the whole field; asked for only where an observable needs it.
+  /// - Collective: all ranks.
+  init(
+    _ subjects: [Subject], _ source: FieldSource, edge: Int, samples: Int, original: () throws -> FieldParts, on domain: RankDomain,
+    ranks: borrowing Communicator
+  ) throws {
+    let transform = LappedOrthogonalTransform(blockEdge: edge, grid: source.grid), components = source.components
+    let blocks = SampledBlocks(transform, count: samples, ranks: ranks), halo = transform.analysisHalo
+    func repeated(_ v: [Double]) -> [Double] { (0..<components).flatMap { _ in v } }
+    counts = repeated(blocks.counts(in: source.grid.box))
+    sampledCounts = blocks.boxes.map { repeated(blocks.counts(in: $0)) }
+    values = Double(components * source.grid.count)
+    // One fetch for all that is local.
+    let local = subjects.map { s in (s.observable as? any LocalObservable).flatMap { $0.reach <= BandAlignment.farthest ? $0 : nil } }
+    let margin = halo + (local.compactMap { $0?.reach }.max() ?? 0)
+    let cells = try blocks.cells(of: source, margin: margin, ranks: ranks)
+    let squares = try blocks.gathered(zip(blocks.mine, cells).map { i, c in blocks.squares(c, sample: i) }, on: domain)
+    let sampledCounts = sampledCounts
+    func quotients(_ sums: [[Double]]) -> [Double] {
+      var s = [Double](repeating: 0, count: sums[0].count), n = s
+      for (t, list) in sums.enumerated() { for i in s.indices { s[i] += list[i]; n[i] += sampledCounts[t][i] } }
+      return zip(s, n).map { $1 > 0 ? $0 / $1 : 0 }
+    }
+    variances = quotients(squares)
+    sampled = zip(squares, sampledCounts).map { zip($0, $1).map { $1 > 0 ? $0 / $1 : 0 } }
+
+    sensitivities = try subjects.indices.map { j in
+      let subject = subjects[j], o = subject.observable
+      var known: (value: ObservableValue, meanSquare: Double)?
+      if let v = subject.value, let q = subject.meanSquare { known = (v, q) }
+      func evaluated() throws -> (value: ObservableValue, meanSquare: Double) {
+        if let known { return known }
+        let u = try original(), v = try o.value(of: u, on: domain)
+        return (v, try v.squareSum(on: domain) / Double(max(1, v.count(on: domain))))
+      }
+      /// What one sample says: sums of squares of the coefficients of r and the mean square of the values there.
+      func patched(_ o: any LocalObservable, _ i: Int, _ u: FieldParts, probe: Bool) throws -> [Double] {
+        let box = blocks.around(i, halo + o.reach)
+        let patch = Patch(box, in: source.grid, coordinates: domain.coordinates)
+        let at = u.map { $0.cut(box).atOrigin }
+        let made = try (o as? any CalibratedObservable).flatMap { subject.value == nil ? try $0.calibrated(to: at, on: patch.domain) : nil } ?? o
+        let v = try made.value(of: at, on: patch.domain)
+        let q = try v.squareSum(on: patch.domain) / Double(max(1, v.count(on: patch.domain)))
+        if !probe { return [q] }
+        let share = o.isMean ? Double(box.count) / Double(source.grid.count) : 1
+        let count = if case .field(let f) = v { f.count * source.grid.count } else { v.count(on: patch.domain) }
+        let cotangent = BandAlignment.cotangent(like: v, count: count, stream: i)
+        let r = try made.adjoint(at: at, of: cotangent, on: patch.domain)
+        let inner = blocks.around(i, halo)
+        return [q] + blocks.squares(r.map { $0.moved(to: box).cut(inner) }, sample: i).map { $0 * share * share }
+      }
+      if let s = o as? any SeparableSensitivity {
+        var meanSquare = 0.0
+        if let known { meanSquare = known.meanSquare } else if let l = local[j] {
+          let q = try blocks.gathered(zip(blocks.mine, cells).map { try patched(l, $0, $1, probe: false) }, on: domain)
+          meanSquare = q.reduce(0) { $0 + $1[0] } / Double(q.count)
+        } else { meanSquare = try evaluated().meanSquare }
+        let scale = meanSquare > 0 ? meanSquare.squareRoot() : 1
+        // As many scales as an observable may have values or components.
+        let scales = [Double](repeating: scale, count: max(Averages.limit, 16))
+        if let g = BandSensitivity.separable(s, transform: transform, components: components, coordinates: domain.coordinates, scales: scales) {
+          return Sensitivity(mean: g.flatMap { $0 }, meanSquare: meanSquare)
+        }
+      }
+      if let s = o as? any SpectralSensitivity {
+        let v = try evaluated()
+        let a = s.symbol(of: v.value, scale: v.meanSquare > 0 ? v.meanSquare.squareRoot() : 1, components: components, grid: source.grid,
+                         coordinates: domain.coordinates)
+        return Sensitivity(
+          mean: repeated(try spectralSensitivity(a, transform, coordinates: domain.coordinates, on: domain, ranks: ranks)), meanSquare: v.meanSquare)
+      }
+      var lists: [[Double]], meanSquare = known?.meanSquare
+      if let l = local[j] {
+        lists = try blocks.gathered(domain.agree { try zip(blocks.mine, cells).map { try patched(l, $0, $1, probe: true) } }, on: domain)
+        meanSquare = meanSquare ?? lists.reduce(0) { $0 + $1[0] } / Double(lists.count)
+        lists = lists.map { Array($0.dropFirst()) }
+      } else {
+        let u = try original(), v = try evaluated()
+        meanSquare = v.meanSquare
+        let w = BandAlignment.cotangent(like: v.value, count: v.value.count(on: domain), stream: -1)
+        let r = try o.adjoint(at: u, of: w, on: domain)
+        let near = try domain.handed(r, to: blocks.mine.map { blocks.around($0, halo) })
+        lists = try blocks.gathered(zip(blocks.mine, near).map { blocks.squares($1, sample: $0) }, on: domain)
+      }
+      let scale = meanSquare.map { $0 > 0 ? 1 / $0 : 1 } ?? 1
+      lists = lists.map { $0.map { $0 * scale } }
+      return Sensitivity(
+        mean: quotients(lists), samples: zip(lists, sampledCounts).map { zip($0, $1).map { $1 > 0 ? $0 / $1 : 0 } }, meanSquare: meanSquare ?? 0)
+    }
+  }
+  /// Reach in cells beyond which an observable is taken on the whole grid.
+  private static let farthest = 24
+
+  /// M^1/2 xi for unit scale and `count` values, xi random signs by value or by cell.
+  private static func cotangent(like v: ObservableValue, count: Int, stream: Int) -> ObservableValue {
+    let size = (1 / Double(max(1, count))).squareRoot(), random = CounterRandom(seed: 0x0b5e, stream: UInt64(bitPattern: Int64(stream)))
+    switch v {
+    case .vector(let x): return .vector(x.indices.map { size * random.sign(component: 0, at: Index3(0, 0, $0)) })
+    case .field(let f):
+      return .field(f.enumerated().map { c, p in
+        var out = FieldPart(p.box), at = 0
+        if p.box.isEmpty { return out }
+        for z in p.box.lower.z..<p.box.upper.z { for y in p.box.lower.y..<p.box.upper.y { for x in p.box.lower.x..<p.box.upper.x {
+          out.values[at] = size * random.sign(component: c, at: Index3(z, y, x))
+          at += 1
+        } } }
+        return out
+      })
+    }
+  }
+
+  /// Relative error of observable j where every coefficient has noise of variance min(theta, its variance).
+  func error(_ j: Int, noise theta: Double) -> Double {
+    var p = 0.0
+    for i in counts.indices { p += counts[i] * sensitivities[j].mean[i] * min(theta, variances[i]) }
+    return p.squareRoot()
+  }
+
+  // MARK: classes
+
+  /// Bands of like sensitivity and variance, within half an octave, taken together.
+  struct Classes {
+    /// Class of each component and band.
+    let of: [Int]
+    let bands: BandSpectrum
+    /// g in units of the distortion, and variance, of each class by sample.
+    var sensitivities: [[Double]] = [], variances: [[Double]] = []
+    var counts: [Double] { bands.bands.map(\.count) }
+  }
+
+  func classes(_ j: Int) -> Classes {
+    let g = sensitivities[j].mean.map { $0 * values }
+    let top = g.max() ?? 0, high = variances.max() ?? 0
+    func step(_ v: Double, _ largest: Double) -> Int { v > 0 && largest > 0 ? max(-80, Int((2 * log2(v / largest)).rounded(.down))) : -81 }
+    var numbers: [[Int]: Int] = [:], of = [Int](repeating: -1, count: g.count)
+    for i in g.indices where counts[i] > 0 && sampledCounts.contains(where: { $0[i] > 0 }) {
+      let key = [step(g[i], top), step(variances[i], high)]
+      let n = numbers[key] ?? numbers.count
+      numbers[key] = n
+      of[i] = n
+    }
+    func merged(_ v: [Double], _ weights: [Double]) -> [Double] {
+      var s = [Double](repeating: 0, count: numbers.count), n = s
+      for i in of.indices where of[i] >= 0 { s[of[i]] += weights[i] * v[i]; n[of[i]] += weights[i] }
+      return zip(s, n).map { $1 > 0 ? $0 / $1 : 0 }
+    }
+    var n = [Double](repeating: 0, count: numbers.count)
+    for i in of.indices where of[i] >= 0 { n[of[i]] += counts[i] }
+    let means = merged(g, counts), spread = merged(variances, counts)
+    var out = Classes(of: of, bands: BandSpectrum(n.indices.map { .init(sensitivity: means[$0], count: n[$0], variance: spread[$0]) }))
+    out.sensitivities = sensitivities[j].samples.enumerated().map { t, s in merged(s.map { $0 * values }, sampledCounts[t]) }
+    out.variances = sampled.enumerated().map { t, s in merged(s, sampledCounts[t]) }
+    return out
+  }
+
+  /// Overlap of the dominant spaces of variance (distortion) and sensitivity times variance (observable), whitened by the prior, with its
+  /// interval over the samples.
+  func overlap(_ j: Int, _ c: Classes, replicas: Int) throws -> (Overlap, Interval) {
+    let n = c.counts, g = c.bands.bands.map(\.sensitivity)
+    func overlap(_ h: [Double], _ k: [Double]) -> Overlap {
+      let errors: (Double, Double) -> Double = { v, n in v * (2 / max(1, n)).squareRoot() }
+      var looked = [Double](repeating: 0, count: n.count)
+      for i in c.of.indices where c.of[i] >= 0 { for s in sampledCounts { looked[c.of[i]] += s[i] } }
+      return Overlap(diagonal: h, k, counts: n, errors: (zip(h, looked).map(errors), zip(k, looked).map(errors)))
+    }
+    let h = c.bands.bands.map(\.variance), best = overlap(h, zip(h, g).map { $0 * $1 })
+    var units: [Int: [Double]] = [:]
+    for t in c.variances.indices {
+      let v = c.variances[t], s = c.sensitivities.isEmpty ? g : c.sensitivities[t]
+      units[t] = v + s + [1]
+    }
+    let k = n.count
+    let interval = try Bootstrap(replicas: replicas, seed: 2).intervals(units, reducer: SoleReducer()) { s in
+      let v = s[..<k].map { $0 / s[2 * k] }, g = s[k..<2 * k].map { $0 / s[2 * k] }
+      return [overlap(v, zip(v, g).map { $0 * $1 }).value]
+    }[0]
+    return (best, Interval(value: best.value, lower: min(interval.lower, best.value), upper: max(interval.upper, best.value)))
+  }
+}
+
+/// A piece of the grid as a domain of its own, whose faces do not wrap.
+struct Patch {
+  let domain: SoleDomain
+  init(_ box: Box, in grid: Grid, coordinates: Coordinates) {
+    let axes = (0..<3).map { a -> Coordinates.Axis in
+      guard case .positions(let x) = coordinates.axes[a] else { return coordinates.axes[a] }
+      return .positions(Array(x[box.lower[a]..<box.upper[a]]))
+    }
+    domain = SoleDomain(Grid(shape: box.shape, dimensions: grid.dimensions), coordinates: Coordinates(axes))
+  }
+}
+
+/// The cheap form for the report of a job: the law's numbers and the overlap, from a few samples.
+extension ObservableReport.Alignment {
+  init(_ a: BandAlignment, _ j: Int, noise theta: Double) throws {
+    self.init()
+    let c = a.classes(j), (overlap, interval) = try a.overlap(j, c, replicas: 100)
+    k = overlap.rank
+    chance = overlap.chance
+    if overlap.verdict == .defined { self.overlap = overlap.value; ci = [interval.lower, interval.upper] }
+    let p = c.bands.prediction(weight: c.bands.spectrum.weight(normalised: 1), rate: .noise(theta))
+    cv2 = c.bands.spectrum.relativeVariance
+    maxGainDB = c.bands.maximumGain(rate: .noise(theta))
+    predictedCostDB = p.cost
+  }
+}

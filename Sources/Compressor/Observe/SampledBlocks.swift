@@ -1,0 +1,147 @@
+import Codecs
+import Decomposition
+import Fields
+import MPI
+import Observables
+import Reduction
+
+/// Boxes of whole lapped blocks, spread over the grid: where variances and sensitivities of bands are estimated.
+///
+/// Which boxes depends on the grid and their number only; sample i is treated by rank i modulo the number of ranks.
+struct SampledBlocks {
+  let transform: LappedOrthogonalTransform
+  let boxes: [Box]
+  let mine: [Int]
+  /// Frequency of each cell along each axis.
+  private let frequencies: [[Int]]
+
+  /// - Parameter count: of boxes, at most all.
+  init(_ transform: LappedOrthogonalTransform, count: Int, ranks: borrowing Communicator) {
+    self.transform = transform
+    let runs = (0..<3).map { a -> [Range<Int>] in
+      let cuts = transform.blockStarts(axis: a), step = SampledBlocks.edge / transform.blockEdge
+      return stride(from: 0, to: cuts.count - 1, by: step).map { cuts[$0]..<cuts[min($0 + step, cuts.count - 1)] }
+    }
+    let total = runs.map(\.count).reduce(1, *)
+    // Multiples of the golden ratio: evenly spread along the list, and along each axis.
+    var chosen: [Int] = []
+    var k = 0
+    while chosen.count < min(count, total) {
+      k += 1
+      let place = (Double(k) * 0.6180339887498949).truncatingRemainder(dividingBy: 1)
+      var i = Int(place * Double(total))
+      while chosen.contains(i) { i = (i + 1) % total }
+      chosen.append(i)
+    }
+    boxes = chosen.sorted().map { i in
+      let r = [runs[0][i / (runs[1].count * runs[2].count)], runs[1][i / runs[2].count % runs[1].count], runs[2][i % runs[2].count]]
+      return Box(lower: Index3(r[0].lowerBound, r[1].lowerBound, r[2].lowerBound), upper: Index3(r[0].upperBound, r[1].upperBound, r[2].upperBound))
+    }
+    frequencies = (0..<3).map { BandWeights.bands(transform, axis: $0) }
+    let rank = ranks.rank, size = ranks.size
+    mine = boxes.indices.filter { $0 % size == rank }
+  }
+  /// Cells a side.
+  private static let edge = 32
+
+  var grid: Grid { transform.grid }
+  var bandCount: Int { transform.blockEdge * transform.blockEdge * transform.blockEdge }
+  func around(_ i: Int, _ margin: Int) -> Box { boxes[i].dilated(by: margin, in: grid) }
+
+  /// The field around this rank's samples, masked cells NaN.
+  ///
+  /// - Collective: all ranks.
+  func cells(of source: FieldSource, margin: Int, ranks: borrowing Communicator) throws -> [FieldParts] {
+    let want = mine.map { around($0, margin) }
+    let plan = try Redistribution(have: source.boxes, want: want, grid: grid, ranks: ranks)
+    var out = want.map { _ in FieldParts() }
+    for c in 0..<source.components {
+      let arrays = want.map { RawArray(box: $0, type: source.type) }
+      try plan.move(source.arrays[c], into: arrays, ranks: ranks)
+      for (i, a) in arrays.enumerated() { out[i].append(FieldPart(values: a, type: source.type, fills: Set(source.fillPatterns))) }
+    }
+    return out
+  }
+
+  /// Sums of squares of a sample's coefficients by component and band.
+  ///
+  /// - Parameter parts: on a box that holds the sample and the transform's halo.
+  func squares(_ parts: FieldParts, sample i: Int) -> [Double] {
+    let core = boxes[i], m = transform.blockEdge
+    return parts.flatMap { p -> [Double] in
+      var from = p, to = FieldPart(core), sums = [Double](repeating: 0, count: bandCount)
+      lend(&from) { a in lend(&to) { transform.analyse(a, core: core, into: $0) } }
+      var at = 0
+      for z in core.lower.z..<core.upper.z { for y in core.lower.y..<core.upper.y {
+        let row = (frequencies[0][z] * m + frequencies[1][y]) * m
+        for x in core.lower.x..<core.upper.x {
+          let v = to.values[at]
+          sums[row + frequencies[2][x]] += v * v
+          at += 1
+        }
+      } }
+      return sums
+    }
+  }
+
+  /// Latents of each band in a box, of one component.
+  func counts(in box: Box) -> [Double] {
+    let m = transform.blockEdge
+    let n = (0..<3).map { a in
+      frequencies[a][box.lower[a]..<box.upper[a]].reduce(into: [Double](repeating: 0, count: m)) { $0[$1] += 1 }
+    }
+    return (0..<bandCount).map { n[0][$0 / (m * m)] * n[1][$0 / m % m] * n[2][$0 % m] }
+  }
+
+  /// What the ranks found for their samples, by sample.
+  ///
+  /// - Collective: all ranks.
+  func gathered(_ own: [[Double]], on domain: RankDomain) throws -> [[Double]] {
+    var out = boxes.map { _ in [Double]() }
+    let size = boxes.count
+    let lists = try domain.gathered(zip(mine, own).flatMap { [Double($0), Double($1.count)] + $1 })
+    for list in lists {
+      var at = 0
+      while at < list.count {
+        let i = Int(list[at]), n = Int(list[at + 1])
+        precondition(i < size)
+        out[i] = Array(list[at + 2..<at + 2 + n])
+        at += 2 + n
+      }
+    }
+    return out
+  }
+}
+
+extension FieldPart {
+  init(values a: RawArray, type: ScalarType, fills: Set<UInt64>) {
+    self.init(a.box, (0..<a.count).map { i in
+      if type == .float32 {
+        return fills.contains(UInt64(a.bound(to: UInt32.self)[i])) ? .nan : Double(a.bound(to: Float.self)[i])
+      }
+      return fills.contains(a.bound(to: UInt64.self)[i]) ? .nan : a.bound(to: Double.self)[i]
+    })
+  }
+  /// The cells of a box inside.
+  func cut(_ part: Box) -> FieldPart {
+    var out = FieldPart(part)
+    if part.isEmpty { return out }
+    var at = 0
+    for z in part.lower.z..<part.upper.z { for y in part.lower.y..<part.upper.y {
+      let from = box.offset(of: Index3(z, y, part.lower.x))
+      for k in 0..<part.shape.x { out.values[at] = values[from + k]; at += 1 }
+    } }
+    return out
+  }
+  /// The same values at cells counted from the box's first.
+  var atOrigin: FieldPart { FieldPart(Box(shape: box.shape), values) }
+  /// The same values on another box of the shape.
+  func moved(to other: Box) -> FieldPart { FieldPart(other, values) }
+}
+
+/// Lends a part's values as an array that may be written.
+func lend(_ part: inout FieldPart, _ body: (RawArray) -> Void) {
+  let box = part.box
+  if box.isEmpty { return }
+  part.values.withUnsafeMutableBytes { body(RawArray(lending: $0.baseAddress!, box: box, elementSize: 8)) }
+}
