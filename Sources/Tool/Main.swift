@@ -58,13 +58,17 @@ import MPI
     let first = ranks.rank == 0
     try ranks.agree { if first { try request.checkPaths() } }
     let progress = { (line: String) in output.progress(line) }
+    if case .campaign(let c) = request {
+      try c.perform(on: ranks, output)
+      return 0
+    }
     let report = switch request {
     case .compress(let o): try Compressor.compress(o, ranks: ranks, progress: progress)
     case .decompress(let o): try Compressor.decompress(o, ranks: ranks, progress: progress)
     case .verify(let o): try Compressor.verify(o, ranks: ranks, progress: progress)
     case .compare(let o): try Compressor.compare(o, ranks: ranks, progress: progress)
     case .inspect(let o): try Compressor.inspect(o, ranks: ranks, progress: progress)
-    case .print, .version: Report()
+    case .campaign, .print, .version: Report()
     }
     output.endProgress()
     if let path = request.reportPath {
@@ -96,6 +100,7 @@ extension Request {
     case .decompress(let o): o.verbosity
     case .verify(let o): o.verbosity
     case .compare(let o): o.verbosity
+    case .campaign(let c): c.verbosity
     case .inspect, .print, .version: .normal
     }
   }
@@ -105,7 +110,7 @@ extension Request {
     case .decompress(let o): o.report
     case .verify(let o): o.report
     case .compare(let o): o.report
-    case .inspect, .print, .version: nil
+    case .inspect, .campaign, .print, .version: nil
     }
   }
 
@@ -118,7 +123,7 @@ extension Request {
     case .verify(let o): inputs = [o.input] + (o.against.map { [$0] } ?? [])
     case .compare(let o): inputs = [o.first, o.second]
     case .inspect(let o): inputs = [o.input]
-    case .print, .version: break
+    case .campaign, .print, .version: break
     }
     for input in inputs {
       var s = stat()
