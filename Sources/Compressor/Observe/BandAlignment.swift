@@ -76,13 +76,15 @@ struct BandAlignment {
         let patch = Patch(box, in: source.grid, coordinates: domain.coordinates)
         let at = u.map { $0.cut(box).atOrigin }
         let made = try (o as? any CalibratedObservable).flatMap { subject.value == nil ? try $0.calibrated(to: at, on: patch.domain) : nil } ?? o
-        let v = try made.value(of: at, on: patch.domain)
-        let q = try v.squareSum(on: patch.domain) / Double(max(1, v.count(on: patch.domain)))
+        var form = known?.value, q = known?.meanSquare ?? 0
+        if known == nil {
+          let v = try made.value(of: at, on: patch.domain)
+          q = try v.squareSum(on: patch.domain) / Double(max(1, v.count(on: patch.domain)))
+          form = v
+        }
         if !probe { return [q] }
         let share = o.isMean ? Double(box.count) / Double(source.grid.count) : 1
-        let count = if case .field(let f) = v { f.count * source.grid.count } else { v.count(on: patch.domain) }
-        let cotangent = BandAlignment.cotangent(like: v, count: count, stream: i)
-        let r = try made.adjoint(at: at, of: cotangent, on: patch.domain)
+        let r = try made.adjoint(at: at, of: BandAlignment.cotangent(like: form!, values: source.grid, on: patch.domain, stream: i), on: patch.domain)
         let inner = blocks.around(i, halo)
         return [q] + blocks.squares(r.map { $0.moved(to: box).cut(inner) }, sample: i).map { $0 * share * share }
       }
@@ -114,7 +116,7 @@ struct BandAlignment {
       } else {
         let u = try original(), v = try evaluated()
         meanSquare = v.meanSquare
-        let w = BandAlignment.cotangent(like: v.value, count: v.value.count(on: domain), stream: -1)
+        let w = BandAlignment.cotangent(like: v.value, values: source.grid, on: domain, stream: -1)
         let r = try o.adjoint(at: u, of: w, on: domain)
         let near = try domain.handed(r, to: blocks.mine.map { blocks.around($0, halo) })
         lists = try blocks.gathered(zip(blocks.mine, near).map { blocks.squares($1, sample: $0) }, on: domain)
@@ -128,16 +130,19 @@ struct BandAlignment {
   /// Reach in cells beyond which an observable is taken on the whole grid.
   private static let farthest = 24
 
-  /// M^1/2 xi for unit scale and `count` values, xi random signs by value or by cell.
-  private static func cotangent(like v: ObservableValue, count: Int, stream: Int) -> ObservableValue {
-    let size = (1 / Double(max(1, count))).squareRoot(), random = CounterRandom(seed: 0x0b5e, stream: UInt64(bitPattern: Int64(stream)))
+  /// M^1/2 xi for unit scale, xi random signs by value or by cell of `domain`; a field has values in all cells of `grid`.
+  private static func cotangent(like v: ObservableValue, values grid: Grid, on domain: any Domain, stream: Int) -> ObservableValue {
+    let random = CounterRandom(seed: 0x0b5e, stream: UInt64(bitPattern: Int64(stream)))
     switch v {
-    case .vector(let x): return .vector(x.indices.map { size * random.sign(component: 0, at: Index3(0, 0, $0)) })
+    case .vector(let x):
+      let size = (1 / Double(max(1, x.count))).squareRoot()
+      return .vector(x.indices.map { size * random.sign(component: 0, at: Index3(0, 0, $0)) })
     case .field(let f):
-      return .field(f.enumerated().map { c, p in
-        var out = FieldPart(p.box), at = 0
-        if p.box.isEmpty { return out }
-        for z in p.box.lower.z..<p.box.upper.z { for y in p.box.lower.y..<p.box.upper.y { for x in p.box.lower.x..<p.box.upper.x {
+      let size = (1 / Double(f.count * grid.count)).squareRoot(), box = domain.box
+      return .field(f.indices.map { c in
+        var out = FieldPart(box), at = 0
+        if box.isEmpty { return out }
+        for z in box.lower.z..<box.upper.z { for y in box.lower.y..<box.upper.y { for x in box.lower.x..<box.upper.x {
           out.values[at] = size * random.sign(component: c, at: Index3(z, y, x))
           at += 1
         } } }
@@ -231,7 +236,7 @@ struct Patch {
 extension ObservableReport.Alignment {
   init(_ a: BandAlignment, _ j: Int, noise theta: Double) throws {
     self.init()
-    let c = a.classes(j), (overlap, interval) = try a.overlap(j, c, replicas: 100)
+    let c = a.classes(j), (overlap, interval) = try a.overlap(j, c, replicas: 60)
     k = overlap.rank
     chance = overlap.chance
     if overlap.verdict == .defined { self.overlap = overlap.value; ci = [interval.lower, interval.upper] }
