@@ -8,6 +8,8 @@ enum Request {
   case verify(VerifyOptions)
   case compare(CompareOptions)
   case inspect(InspectOptions)
+  case align(AlignOptions)
+  case sweep(SweepOptions)
   /// Text for standard output, exit 0.
   case print(String)
   case version
@@ -21,9 +23,9 @@ struct Command: Sendable {
   let options: [Option]
   let request: @Sendable (Arguments) throws(Failure) -> Request
 
-  static let all = [compress, decompress, verify, compare, inspect]
+  static let all = [compress, decompress, verify, compare, inspect, align, sweep]
   /// Recognised names whose work is still to come.
-  static let later = ["align", "sweep", "report", "campaign", "audit", "train"]
+  static let later = ["report", "campaign", "audit", "train"]
 
   /// The whole command line without the program's name.
   static func parse(_ words: [String]) throws(Failure) -> Request {

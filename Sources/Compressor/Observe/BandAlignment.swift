@@ -32,23 +32,22 @@ struct BandAlignment {
   let variances: [Double], sampled: [[Double]]
   /// Latents in the field and in each sample.
   let counts: [Double], sampledCounts: [[Double]]
-  private let values: Double
+  /// Values of the field, C N.
+  let values: Double
 
-  /// - Parameter samples: how many boxes are looked at.
   /// - Parameter original: the whole field; asked for only where an observable needs it.
   /// - Collective: all ranks.
   init(
-    _ subjects: [Subject], _ source: FieldSource, edge: Int, samples: Int, original: () throws -> FieldParts, on domain: RankDomain,
+    _ subjects: [Subject], _ source: FieldSource, _ blocks: SampledBlocks, original: () throws -> FieldParts, on domain: RankDomain,
     ranks: borrowing Communicator
   ) throws {
-    let transform = LappedOrthogonalTransform(blockEdge: edge, grid: source.grid), components = source.components
-    let blocks = SampledBlocks(transform, count: samples, ranks: ranks), halo = transform.analysisHalo
+    let transform = blocks.transform, components = source.components, halo = transform.analysisHalo
     func repeated(_ v: [Double]) -> [Double] { (0..<components).flatMap { _ in v } }
     counts = repeated(blocks.counts(in: source.grid.box))
     sampledCounts = blocks.boxes.map { repeated(blocks.counts(in: $0)) }
     values = Double(components * source.grid.count)
     // One fetch for all that is local.
-    let local = subjects.map { s in (s.observable as? any LocalObservable).flatMap { $0.reach <= BandAlignment.farthest ? $0 : nil } }
+    let local = subjects.map { s in BandAlignment.isLocal(s.observable) ? s.observable as? any LocalObservable : nil }
     let margin = halo + (local.compactMap { $0?.reach }.max() ?? 0)
     let cells = try blocks.cells(of: source, margin: margin, ranks: ranks)
     let squares = try blocks.gathered(zip(blocks.mine, cells).map { i, c in blocks.squares(c, sample: i) }, on: domain)
@@ -127,8 +126,8 @@ struct BandAlignment {
         mean: quotients(lists), samples: zip(lists, sampledCounts).map { zip($0, $1).map { $1 > 0 ? $0 / $1 : 0 } }, meanSquare: meanSquare ?? 0)
     }
   }
-  /// Reach in cells beyond which an observable is taken on the whole grid.
-  private static let farthest = 24
+  /// Whether an observable is looked at in pieces: not where its reach would make them large.
+  static func isLocal(_ o: any Observable) -> Bool { (o as? any LocalObservable).map { $0.reach <= 24 } ?? false }
 
   /// M^1/2 xi for unit scale, xi random signs by value or by cell of `domain`; a field has values in all cells of `grid`.
   private static func cotangent(like v: ObservableValue, values grid: Grid, on domain: any Domain, stream: Int) -> ObservableValue {
@@ -243,6 +242,24 @@ extension ObservableReport.Alignment {
     let p = c.bands.prediction(weight: c.bands.spectrum.weight(normalised: 1), rate: .noise(theta))
     cv2 = c.bands.spectrum.relativeVariance
     maxGainDB = c.bands.maximumGain(rate: .noise(theta))
-    predictedCostDB = p.cost
+    predictedCostDB = p.cost; predictedGainDB = p.gain; predictedCostBits = p.rateCost
+  }
+
+  /// The full form of the pre-flight, with intervals over the samples and a verdict.
+  init(_ a: BandAlignment, _ j: Int, noise theta: Double, name: String) throws {
+    self.init()
+    let c = a.classes(j), found = try a.overlap(j, c, replicas: 400)
+    let full = try LatentGeometry.Alignment(
+      observable: name, bands: c.bands, rate: .noise(theta), samples: c.sensitivities, overlap: found, bootstrap: Bootstrap(replicas: 200, seed: 1))
+    k = found.0.rank
+    chance = found.0.chance
+    if found.0.verdict == .defined { overlap = found.1.value; ci = [found.1.lower, found.1.upper] }
+    func ends(_ i: Interval) -> [Double] { [i.lower, i.upper] }
+    cv2 = full.relativeVariance.value; cv2CI = ends(full.relativeVariance)
+    maxGainDB = full.maximumGain.value; maxGainCI = ends(full.maximumGain)
+    predictedCostDB = full.cost.value; predictedCostCI = ends(full.cost)
+    predictedGainDB = full.gain.value; predictedCostBits = full.rateCost.value
+    if let t = full.tenfold { tenfoldCostDB = t.cost; tenfoldCostBits = t.rateCost }
+    verdict = full.verdict
   }
 }

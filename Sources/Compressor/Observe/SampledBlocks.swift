@@ -17,7 +17,6 @@ struct SampledBlocks {
 
   /// - Parameter count: of boxes, at most all.
   init(_ transform: LappedOrthogonalTransform, count: Int, ranks: borrowing Communicator) {
-    self.transform = transform
     let runs = (0..<3).map { a -> [Range<Int>] in
       let cuts = transform.blockStarts(axis: a), step = SampledBlocks.edge / transform.blockEdge
       return stride(from: 0, to: cuts.count - 1, by: step).map { cuts[$0]..<cuts[min($0 + step, cuts.count - 1)] }
@@ -33,10 +32,17 @@ struct SampledBlocks {
       while chosen.contains(i) { i = (i + 1) % total }
       chosen.append(i)
     }
-    boxes = chosen.sorted().map { i in
+    self.init(transform, chosen.sorted().map { i in
       let r = [runs[0][i / (runs[1].count * runs[2].count)], runs[1][i / runs[2].count % runs[1].count], runs[2][i % runs[2].count]]
       return Box(lower: Index3(r[0].lowerBound, r[1].lowerBound, r[2].lowerBound), upper: Index3(r[0].upperBound, r[1].upperBound, r[2].upperBound))
-    }
+    }, ranks: ranks)
+  }
+  /// All tiles of the field.
+  init(tiles: TileGrid, _ transform: LappedOrthogonalTransform, ranks: borrowing Communicator) {
+    self.init(transform, (0..<tiles.count).map { tiles.box($0) }, ranks: ranks)
+  }
+  private init(_ transform: LappedOrthogonalTransform, _ boxes: [Box], ranks: borrowing Communicator) {
+    self.transform = transform; self.boxes = boxes
     frequencies = (0..<3).map { BandWeights.bands(transform, axis: $0) }
     let rank = ranks.rank, size = ranks.size
     mine = boxes.indices.filter { $0 % size == rank }
