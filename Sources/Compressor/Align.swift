@@ -58,7 +58,7 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
           }
           let subjects = try wanted.observables.map { observable in
             // Constants that need the whole field are taken from it only where the observable cannot be looked at in pieces.
-            guard let open = observable as? any CalibratedObservable, !BandAlignment.isLocal(observable) else {
+            guard let open = observable as? any CalibratedObservable, blocks.piecewise(observable) == nil else {
               return BandAlignment.Subject(observable: observable, value: nil, meanSquare: nil)
             }
             return BandAlignment.Subject(observable: try open.calibrated(to: original(), on: domain), value: nil, meanSquare: nil)

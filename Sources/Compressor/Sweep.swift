@@ -48,14 +48,15 @@ private func sweep(
   var member: FieldCoding.Member?
   var out: [SweepReport.Cell] = []
   /// One coding and what it gives.
-  struct Outcome { var bits: Double, rmse: Double, range: Double, errors: [Double] }
+  struct Outcome { var bits: Double, tableBits: Double, rmse: Double, range: Double, errors: [Double] }
   func code(_ encoder: FieldEncoder) throws -> (EncodedField, Outcome) {
     try checkInterruption(ranks)
     let e = try encoder.encode(ranks: ranks)
     let reports = try phases.measure("observe") { try observer.reports(encoder.decodedParts(on: domain)) }
     let n = e.statistics.reduce(0) { $0 + $1.count }, square = e.statistics.reduce(0) { $0 + $1.sumSquaredError.value }
-    let stored = e.streamBytes + e.coding.serialised.count
-    return (e, Outcome(bits: 8 * Double(stored) / Double(max(1, n)), rmse: (square / Double(max(1, n))).squareRoot(),
+    let table = e.coding.weights?.serialised.count ?? 0, stored = e.streamBytes + e.coding.serialised.count - table
+    func bits(_ bytes: Int) -> Double { 8 * Double(bytes) / Double(max(1, n)) }
+    return (e, Outcome(bits: bits(stored), tableBits: bits(table), rmse: (square / Double(max(1, n))).squareRoot(),
                        range: e.survey.maximum - e.survey.minimum, errors: reports.map(\.error)))
   }
   func encoder(_ rate: Double) throws -> FieldEncoder {
@@ -102,7 +103,7 @@ private func sweep(
         let (_, shaped) = try code(encoder)
         let excess = shaped.bits - base.bits
         var c = SweepReport.Cell(observable: wanted.names[j])
-        c.rate = rate; c.weight = lambda; c.bitsPerValue = shaped.bits; c.baseBits = base.bits
+        c.rate = rate; c.weight = lambda; c.bitsPerValue = shaped.bits; c.baseBits = base.bits; c.tableBits = shaped.tableBits
         c.psnrDB = 20 * log10(base.range / base.rmse)
         c.error = shaped.errors[j]; c.baseError = base.errors[j]; c.predictedError = alignment.error(j, noise: theta)
         c.predictedCostDB = p.cost; c.predictedGainDB = p.gain
@@ -142,9 +143,10 @@ public struct SweepReport: Codable, Equatable, Sendable {
     /// Asked for; lambda^.
     @Number public var rate: Double = .nan
     @Number public var weight: Double = .nan
-    /// Of the weighted and of the plain coding, streams and header.
+    /// Of the weighted and of the plain coding, streams and header but for the table of weights, which the law does not know.
     @Number public var bitsPerValue: Double = .nan
     @Number public var baseBits: Double = .nan
+    @Number public var tableBits: Double = .nan
     /// Of the plain coding.
     @Number public var psnrDB: Double = .nan
     @Number public var error: Double = .nan
@@ -161,7 +163,7 @@ public struct SweepReport: Codable, Equatable, Sendable {
     @Number public var overlap: Double = .nan
     init(observable: String) { self.observable = observable }
     enum CodingKeys: String, CodingKey {
-      case field, step, observable, rate, weight, error, cv2, overlap, bitsPerValue = "bits_per_value", baseBits = "base_bits_per_value"
+      case field, step, observable, rate, weight, error, cv2, overlap, bitsPerValue = "bits_per_value", baseBits = "base_bits_per_value", tableBits = "table_bits_per_value"
       case psnrDB = "base_psnr_db", baseError = "base_error", predictedError = "predicted_base_error", costDB = "cost_db", gainDB = "gain_db"
       case predictedCostDB = "predicted_cost_db", predictedGainDB = "predicted_gain_db", maxGainDB = "max_gain_db"
     }

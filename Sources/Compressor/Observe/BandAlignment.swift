@@ -47,7 +47,7 @@ struct BandAlignment {
     sampledCounts = blocks.boxes.map { repeated(blocks.counts(in: $0)) }
     values = Double(components * source.grid.count)
     // One fetch for all that is local.
-    let local = subjects.map { s in BandAlignment.isLocal(s.observable) ? s.observable as? any LocalObservable : nil }
+    let local = subjects.map { blocks.piecewise($0.observable) }
     let margin = halo + (local.compactMap { $0?.reach }.max() ?? 0)
     let cells = try blocks.cells(of: source, margin: margin, ranks: ranks)
     let squares = try blocks.gathered(zip(blocks.mine, cells).map { i, c in blocks.squares(c, sample: i) }, on: domain)
@@ -126,8 +126,6 @@ struct BandAlignment {
         mean: quotients(lists), samples: zip(lists, sampledCounts).map { zip($0, $1).map { $1 > 0 ? $0 / $1 : 0 } }, meanSquare: meanSquare ?? 0)
     }
   }
-  /// Whether an observable is looked at in pieces: not where its reach would make them large.
-  static func isLocal(_ o: any Observable) -> Bool { (o as? any LocalObservable).map { $0.reach <= 24 } ?? false }
 
   /// M^1/2 xi for unit scale, xi random signs by value or by cell of `domain`; a field has values in all cells of `grid`.
   private static func cotangent(like v: ObservableValue, values grid: Grid, on domain: any Domain, stream: Int) -> ObservableValue {
@@ -198,11 +196,12 @@ struct BandAlignment {
   /// interval over the samples.
   func overlap(_ j: Int, _ c: Classes, replicas: Int) throws -> (Overlap, Interval) {
     let n = c.counts, g = c.bands.bands.map(\.sensitivity)
+    // A mean square over m latents has a relative standard error of sqrt(2/m).
+    var looked = [Double](repeating: 0, count: n.count)
+    for s in sampledCounts { for i in c.of.indices where c.of[i] >= 0 { looked[c.of[i]] += s[i] } }
+    let relative = looked.map { (2 / max(1, $0)).squareRoot() }
     func overlap(_ h: [Double], _ k: [Double]) -> Overlap {
-      let errors: (Double, Double) -> Double = { v, n in v * (2 / max(1, n)).squareRoot() }
-      var looked = [Double](repeating: 0, count: n.count)
-      for i in c.of.indices where c.of[i] >= 0 { for s in sampledCounts { looked[c.of[i]] += s[i] } }
-      return Overlap(diagonal: h, k, counts: n, errors: (zip(h, looked).map(errors), zip(k, looked).map(errors)))
+      Overlap(diagonal: h, k, counts: n, errors: (zip(h, relative).map { $0 * $1 }, zip(k, relative).map { $0 * $1 }))
     }
     let h = c.bands.bands.map(\.variance), best = overlap(h, zip(h, g).map { $0 * $1 })
     var units: [Int: [Double]] = [:]
@@ -248,7 +247,7 @@ extension ObservableReport.Alignment {
   /// The full form of the pre-flight, with intervals over the samples and a verdict.
   init(_ a: BandAlignment, _ j: Int, noise theta: Double, name: String) throws {
     self.init()
-    let c = a.classes(j), found = try a.overlap(j, c, replicas: 400)
+    let c = a.classes(j), found = try a.overlap(j, c, replicas: 200)
     let full = try LatentGeometry.Alignment(
       observable: name, bands: c.bands, rate: .noise(theta), samples: c.sensitivities, overlap: found, bootstrap: Bootstrap(replicas: 200, seed: 1))
     k = found.0.rank

@@ -54,6 +54,13 @@ struct SampledBlocks {
   var bandCount: Int { transform.blockEdge * transform.blockEdge * transform.blockEdge }
   func around(_ i: Int, _ margin: Int) -> Box { boxes[i].dilated(by: margin, in: grid) }
 
+  /// The observable where it can be looked at sample by sample, and that is less work than the whole grid.
+  func piecewise(_ o: any Observable) -> (any LocalObservable)? {
+    guard let l = o as? any LocalObservable, l.reach <= 24 else { return nil }
+    let margin = transform.analysisHalo + l.reach
+    return boxes.indices.reduce(0) { $0 + around($1, margin).count } < grid.count ? l : nil
+  }
+
   /// The field around this rank's samples, masked cells NaN.
   ///
   /// - Collective: all ranks.
