@@ -23,15 +23,18 @@ extension FieldEncoder {
   func runInterpolation(_ coding: FieldCoding, _ trial: BankTrial, ranks: borrowing Communicator) throws -> EncodedField {
     let workspaces = Workspaces(threads)
     let units = held ? try loadUnits(ranks: ranks) : []
-    func settings(_ step: Double) -> InterpolationSettings { interpolationSettings(step: step, rule: trial.levelRule, statistics: trial.statistics) }
+    // The trial judged on half of the sample.
+    let (seen, count) = held ? (units, survey.valid) : (trial.units, trial.count)
+    let statistics = try phases.measure("fit") { try predictionStatistics(seen, workspaces, ranks: ranks) }
+    func settings(_ step: Double) -> InterpolationSettings { interpolationSettings(step: step, rule: trial.levelRule, statistics: statistics) }
     var step = trial.step
-    let model = try phases.measure("fit") { try fitInterpolation(trial.units, count: trial.count, settings(step), workspaces, ranks: ranks) }
+    let model = try phases.measure("fit") { try fitInterpolation(seen, count: count, settings(step), workspaces, ranks: ranks) }
     // The step whose symbols the units hold.
     var ready: Double?
     if let wanted = target.rmse {
       // On everything where it is at hand, else on the sample. A PSNR is a floor: aimed a little too well.
-      let solved = held ? units : trial.units, count = held ? survey.valid : trial.count, many = held && layout.streamCount >= 4 * trial.wanted
-      let (aimed, tolerance, ceiling) = target.pointwise == nil ? (wanted * 0.9986, 0.0014, wanted) : (wanted, 0.004, .infinity)
+      let many = held && layout.streamCount >= 4 * trial.wanted
+      let (aimed, tolerance, ceiling) = target.pointwise == nil ? (wanted * 0.9995, 0.0005, wanted) : (wanted, 0.004, .infinity)
       step = try phases.measure("step") {
         func error(_ units: [Unit], _ count: Int, _ s: Double) throws -> Double {
           encodeInterpolated(units, InterpolationCodec(settings: settings(s), model: model), workspaces)
@@ -42,7 +45,7 @@ extension FieldEncoder {
         if many { (step, _, slope) = try solveStep(wanted: aimed, start: step, slope: slope, tolerance: 0.02, limit: 4) { try error(trial.units, trial.count, $0) } }
         return try solveStep(wanted: aimed, start: step, slope: slope, tolerance: tolerance, ceiling: ceiling, limit: 5) { s in
           ready = s
-          return try error(solved, count, s)
+          return try error(seen, count, s)
         }.step
       }
     }

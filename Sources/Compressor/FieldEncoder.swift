@@ -78,6 +78,11 @@ package final class FieldEncoder {
     }
   }
 
+  /// Stored bits per valid value, as far as known before writing.
+  private func bitsPerValue(_ e: EncodedField) -> Double {
+    8 * Double(e.estimatedStoredBytes(streams: layout.streamCount)) / Double(max(1, survey.valid))
+  }
+
   var held: Bool { layout.grid.count * layout.components <= FieldEncoder.heldValues }
 
   /// - Collective: all ranks.
@@ -115,10 +120,15 @@ package final class FieldEncoder {
     coding.bound = target.pointwise
     let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
     self.trial = trial
-    switch trial.member {
-    case .interpolation: return try runInterpolation(coding, trial, ranks: ranks)
-    default: return try runTransform(coding, trial, ranks: ranks)
+    let encoded = trial.member == .interpolation ? try runInterpolation(coding, trial, ranks: ranks) : try runTransform(coding, trial, ranks: ranks)
+    // Steps end at 2^-24 of the range: a rate that they cannot use up may be enough to keep every bit.
+    if let wanted = target.rate, bitsPerValue(encoded) < 0.98 * wanted, forced == nil {
+      coding.logarithmic = false
+      coding.workType = source.type
+      let exact = try runExact(coding, ranks: ranks)
+      if bitsPerValue(exact) <= 1.02 * wanted { return exact }
     }
+    return encoded
   }
 
   /// Member and operating point from the trial alone; no point where steps have nothing to trade.

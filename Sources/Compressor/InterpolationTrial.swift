@@ -58,8 +58,7 @@ final class InterpolationTrial: MemberTrial {
     self.encoder = encoder
     units = trial.judged
     workspaces = Workspaces(encoder.threads)
-    let guess = (encoder.target.rmse ?? encoder.survey.range * 1e-3) * 12.0.squareRoot()
-    statistics = try encoder.predictionStatistics(units, step: guess, workspaces, ranks: ranks)
+    statistics = try encoder.predictionStatistics(units, workspaces, ranks: ranks)
   }
 
   /// Mean of log2(1 + 2 |e| / step) over the sample, for the prediction along the best axis of each level from original values.
@@ -116,10 +115,12 @@ extension FieldEncoder {
       prediction: InterpolationCodec.choose(from: statistics))!
   }
 
+  /// Open-loop prediction costs at the step that a uniform error would have.
+  ///
   /// - Collective: all ranks.
-  func predictionStatistics(_ units: [Unit], step: Double, _ workspaces: Workspaces, ranks: borrowing Communicator) throws -> [Int64] {
+  func predictionStatistics(_ units: [Unit], _ workspaces: Workspaces, ranks: borrowing Communicator) throws -> [Int64] {
     let (lower, upper) = workRange
-    let s = max(step, (upper - lower) * 0x1p-24)
+    let s = max((target.rmse ?? survey.range * 1e-3) * 12.0.squareRoot(), (upper - lower) * 0x1p-24)
     let settings = InterpolationSettings(lower: lower, upper: upper, step: s)!
     let slots = Slots<[Int64]>(units.count, [])
     parallelFor(units.count, threads: threads) { i in

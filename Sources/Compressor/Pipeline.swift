@@ -31,6 +31,7 @@ func descriptions(_ reader: ContainerReader) throws -> [FieldDescription] {
 func snapshotOptions(_ o: InputOptions, fields: [String]) -> SnapshotOptions {
   var s = SnapshotOptions()
   s.fields = fields
+  s.vectors = o.vectors.map { .init(name: $0.name, datasets: $0.components) }
   s.axes = o.axes
   switch o.periodic {
   case .auto: s.periodic = nil
@@ -61,7 +62,6 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
   let phases = PhaseClock()
   try ranks.agree { try refuseOverwriting(o.input, with: o.output) }
   let input = try phases.measure("open") { try SnapshotInput.open(o.input, snapshotOptions(o.reading, fields: o.fields), ranks: ranks) }
-  guard o.reading.vectors.isEmpty else { throw Failure(.usage, "--vector is not available in this version") }
   let forced = try o.codec.map { name in
     guard let m = FieldCoding.Member(name: name) else { throw Failure(.usage, "--codec \(name): known are \(FieldCoding.Member.allCases.map(\.name).joined(separator: ", "))") }
     return m
@@ -243,7 +243,11 @@ public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: 
   let phases = PhaseClock()
   let reader = try phases.measure("open") { try ContainerReader.open(o.input, ranks: ranks) }
   let all = try ranks.agree { try descriptions(reader) }
-  let original = try o.against.map { try SnapshotInput.open($0, snapshotOptions(o.reading, fields: all.map(\.name)), ranks: ranks) }
+  var reading = o.reading
+  for d in all where !d.datasets.isEmpty && !reading.vectors.contains(where: { $0.name == d.name }) {
+    reading.vectors.append(VectorGroup(name: d.name, components: d.datasets))
+  }
+  let original = try o.against.map { try SnapshotInput.open($0, snapshotOptions(reading, fields: all.map(\.name)), ranks: ranks) }
   if original == nil, !o.observe.specifications.isEmpty { throw Failure(.usage, "--observe compares with the original; give --against") }
   let others = try all.map { d in try original.map { try matching(d, $0, o.input) } }
   let plan = try ObservationPlan(

@@ -37,7 +37,7 @@ func fieldReport(_ d: FieldDescription, step: Int, _ e: EncodedField, _ stored: 
   if e.statistics.isEmpty || e.statistics.allSatisfy({ $0.count == 0 }) {
     // Nothing was decoded (--no-verify), or there is nothing valid to compare.
     if e.survey.valid == 0 || e.coding.member == .lossless || e.coding.member == .constant { r.boundKept = true }
-    if case .rate(let wanted) = e.target.bound { r.boundKept = rateKept(r, wanted) }
+    if case .rate(let wanted) = e.target.bound { r.boundKept = rateKept(r, wanted, exact: e.coding.member == .lossless || e.coding.member == .constant || e.target.lossless) }
     return r
   }
   // The pointwise relative bound was enforced value by value with this very arithmetic.
@@ -47,9 +47,10 @@ func fieldReport(_ d: FieldDescription, step: Int, _ e: EncodedField, _ stored: 
   return r
 }
 
-private func rateKept(_ r: FieldReport, _ wanted: Double) -> Bool? {
+/// - Parameter exact: whether nothing was lost; then fewer bits keep the promise too.
+private func rateKept(_ r: FieldReport, _ wanted: Double, exact: Bool) -> Bool? {
   // Small rates and small fields are dominated by fixed costs; the promise starts at 0.1 bits per value.
-  wanted < 0.1 ? nil : r.bitsPerValue <= wanted * 1.02
+  wanted < 0.1 ? nil : r.bitsPerValue <= wanted * 1.02 && (exact || r.bitsPerValue >= wanted * 0.98)
 }
 
 /// Error measures, and whether the bound holds.
@@ -97,7 +98,7 @@ func fill(_ r: inout FieldReport, _ c: ComparisonResult, request: ErrorBound?, a
   case .absolute, .relative: r.boundKept = top <= absolute && c.specialsChanged == 0
   case .pointwiseRelative(let e): r.boundKept = c.relative <= e
   case .psnr(let db): r.boundKept = !(r.psnrDB < db) && c.specialsChanged == 0
-  case .rate(let wanted): r.boundKept = rateKept(r, wanted)
+  case .rate(let wanted): r.boundKept = rateKept(r, wanted, exact: top == 0 && c.changed == 0)
   case .lossless: r.boundKept = top == 0 && c.changed == 0
   }
 }
@@ -106,7 +107,9 @@ func boundText(_ r: FieldReport) -> String {
   guard let b = r.bound else { return "no bound" }
   switch b.kind {
   case "psnr": return "PSNR \(short(r.psnrDB)) dB is below the \(short(b.value)) dB asked for"
-  case "rate": return "\(short(r.bitsPerValue)) bits/value cannot be brought within 2 % of \(short(b.value))"
+  case "rate":
+    return "\(short(r.bitsPerValue)) bits/value cannot be brought within 2 % of \(short(b.value))"
+      + (r.bitsPerValue < b.value ? "; this is the finest step, ask for less or for --lossless" : "; fixed costs are more, ask for more")
   case "pwrel": return "pointwise relative bound \(short(b.value)) is violated"
   case "lossless": return "values differ by up to \(short(r.maxAbsError)) although lossless coding was asked for"
   default: return "largest error \(short(r.maxAbsError)) exceeds the bound \(short(b.absolute))"

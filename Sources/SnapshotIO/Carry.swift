@@ -44,7 +44,7 @@ extension SnapshotInput {
       let source = try FieldScan.open(files[0])
       do {
         var placeholders: [String: ObjectCopy.Placeholder] = [:]
-        for f in fields { placeholders[f.name] = .init(shape: f.shape) }
+        for f in stored { placeholders[f.name] = .init(shape: f.shape) }
         var dropped = Set<String>()
         for name in otherFields where placeholders[name] == nil { dropped.insert(name) }
         let root = try source.object("/")

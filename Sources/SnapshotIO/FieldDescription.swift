@@ -18,11 +18,14 @@ public struct FieldDescription: Hashable, Sendable {
   /// Bit patterns (in the width of `type`) that mark missing values, beside NaN.
   public var fillValues: [UInt64]
   public var units: String
+  /// Where each component is a dataset of its own: their names; `axes` then begins with c. Else empty.
+  public var datasets: [String]
 
   /// - Precondition: `axes` has one letter per entry of `shape`, one to three of them spatial, none twice.
   public init(name: String, type: ScalarType, shape: [Int], axes: String, periodic: Grid.Periodicity = .none,
-              times: [Double]? = nil, fillValues: [UInt64] = [], units: String = "") {
-    precondition(axes.utf8.count == shape.count)
+              times: [Double]? = nil, fillValues: [UInt64] = [], units: String = "", datasets: [String] = []) {
+    precondition(axes.utf8.count == shape.count && (datasets.isEmpty || (axes.first == "c" && shape[0] == datasets.count)))
+    self.datasets = datasets
     self.name = name; self.type = type; self.shape = shape; self.axes = axes
     self.times = times; self.fillValues = fillValues; self.units = units
     let spatial = zip(axes, shape).filter { $0.0 != "t" && $0.0 != "c" }.map(\.1)
@@ -42,6 +45,34 @@ public struct FieldDescription: Hashable, Sendable {
   /// Values per step, all components.
   public var valuesPerStep: Int { grid.count * components }
   private func position(of letter: Character) -> Int? { axes.enumerated().first { $0.element == letter }?.offset }
+
+  /// The dataset of each component where those are several, else the field itself.
+  public var stored: [FieldDescription] {
+    datasets.isEmpty ? [self] : datasets.map {
+      FieldDescription(name: $0, type: type, shape: Array(shape.dropFirst()), axes: String(axes.dropFirst()), periodic: grid.periodic,
+                       times: times, fillValues: fillValues, units: units)
+    }
+  }
+
+  /// Scalar fields as the components of one; values missing in any are missing values of it.
+  ///
+  /// - Throws: `SnapshotError` where they differ in type, extents, axes, periodicity or times, or one has components.
+  init(name: String, components: [FieldDescription], file: String) throws {
+    let first = components[0]
+    for f in components {
+      if let axis = f.componentAxis {
+        throw SnapshotError(.sizeMismatch, file: file, dataset: f.name, "has \(f.shape[axis]) components itself; --vector \(name) takes scalar datasets")
+      }
+      var like = f
+      like.name = first.name; like.fillValues = first.fillValues; like.units = first.units
+      guard like == first else {
+        throw SnapshotError(.sizeMismatch, file: file, dataset: f.name, "(\(f)) differs from \(first) in type, extents, axes, periodicity or times; --vector \(name) takes equal ones")
+      }
+    }
+    self.init(name: name, type: first.type, shape: [components.count] + first.shape, axes: "c" + first.axes, periodic: first.grid.periodic,
+              times: first.times, fillValues: Set(components.flatMap(\.fillValues)).sorted(),
+              units: components.allSatisfy { $0.units == first.units } ? first.units : "", datasets: components.map(\.name))
+  }
 
   /// Start and count per storage axis of a box of one step and component.
   func slab(step: Int, component: Int, box: Box) -> (start: [Int], count: [Int]) {
@@ -66,19 +97,20 @@ public struct FieldDescription: Hashable, Sendable {
     let s = spatialPositions
     for (i, p) in s.enumerated() { all[p] = shape[3 - s.count + i] }
     return FieldDescription(name: name, type: type, shape: all, axes: axes, periodic: periodic, times: times,
-                            fillValues: fillValues, units: units)
+                            fillValues: fillValues, units: units, datasets: datasets)
   }
 
   public func encode() -> [UInt8] {
     var w = ByteWriter()
     w.text(name); w.fixed(type.rawValue); w.text(axes)
     for n in shape { w.number(n) }
-    w.fixed(UInt8((grid.periodic.z ? 1 : 0) | (grid.periodic.y ? 2 : 0) | (grid.periodic.x ? 4 : 0)))
+    w.fixed(UInt8((grid.periodic.z ? 1 : 0) | (grid.periodic.y ? 2 : 0) | (grid.periodic.x ? 4 : 0) | (datasets.isEmpty ? 0 : 8)))
     w.number(fillValues.count)
     for v in fillValues { w.fixed(v) }
     w.text(units)
     w.number(times.map { $0.count + 1 } ?? 0)
     for t in times ?? [] { w.fixed(t.bitPattern) }
+    for d in datasets { w.text(d) }
     return w.bytes
   }
 
@@ -102,8 +134,13 @@ public struct FieldDescription: Hashable, Sendable {
     guard let units = r.text(), let n = r.number(), n <= r.bytes.count else { return nil }
     var times: [Double]? = n == 0 ? nil : []
     for _ in 0..<max(0, n - 1) { guard let v = r.fixed(UInt64.self) else { return nil }; times!.append(Double(bitPattern: v)) }
+    var datasets: [String] = []
+    if p & 8 != 0 {
+      guard axes.first == "c", shape[0] <= r.bytes.count else { return nil }
+      for _ in 0..<shape[0] { guard let d = r.text() else { return nil }; datasets.append(d) }
+    }
     self.init(name: name, type: type, shape: shape, axes: axes, periodic: .init(p & 1 != 0, p & 2 != 0, p & 4 != 0),
-              times: times, fillValues: fillValues, units: units)
+              times: times, fillValues: fillValues, units: units, datasets: datasets)
   }
 }
 

@@ -26,9 +26,14 @@ public struct OutputField: Sendable {
       var shape = f.shape
       shape[t] = steps.count
       f = FieldDescription(name: f.name, type: f.type, shape: shape, axes: f.axes, periodic: f.grid.periodic,
-                           times: f.times.map { Array($0[steps]) }, fillValues: f.fillValues, units: f.units)
+                           times: f.times.map { Array($0[steps]) }, fillValues: f.fillValues, units: f.units, datasets: f.datasets)
     }
     return f
+  }
+
+  /// The datasets to write.
+  var stored: [OutputField] {
+    description.stored.map { d in var o = self; o.description = d; return o }
   }
 }
 
@@ -39,7 +44,10 @@ public struct OutputField: Sendable {
 /// After any error the temporary file is gone.
 public final class OutputFile {
   public let path: String
-  public let fields: [FieldDescription]
+  /// Fields as written, and the datasets that hold them: those of field i begin at `first[i]`.
+  private let whole: [FieldDescription]
+  private let first: [Int]
+  private let fields: [FieldDescription]
   private let outputs: [OutputField]
   private let noClobber: Bool, isFirst: Bool
   private let temporary: String
@@ -55,7 +63,10 @@ public final class OutputFile {
   /// - Collective: all ranks, equal arguments.
   public init(path: String, fields: [OutputField], all: [FieldDescription], carry: [UInt8], noClobber: Bool = false,
               ranks: borrowing Communicator) throws {
-    self.path = path; outputs = fields; self.fields = fields.map(\.written)
+    self.path = path; outputs = fields.flatMap(\.stored); self.fields = outputs.map(\.written)
+    whole = fields.map(\.written)
+    first = fields.indices.map { fields[..<$0].reduce(0) { $0 + $1.stored.count } }
+    let all = all.flatMap(\.stored)
     self.noClobber = noClobber; isFirst = ranks.rank == 0
     temporary = path + Temporary.suffix
     var placed = ByteWriter()
@@ -66,7 +77,7 @@ public final class OutputFile {
       try layOut(carry, all, into: &placed)
     }
     var r = ByteReader(try ranks.broadcast(placed.bytes))
-    for _ in fields { offsets.append(Int(r.fixed(Int64.self)!)); swapped.append(r.fixed(UInt8.self)! != 0) }
+    for _ in outputs { offsets.append(Int(r.fixed(Int64.self)!)); swapped.append(r.fixed(UInt8.self)! != 0) }
     try guarded(ranks) { if file == nil { file = try PosixFile(temporary, O_RDWR) } }
   }
 
@@ -144,6 +155,7 @@ public final class OutputFile {
   /// - Parameter box: Cells of the container's grid (of the coarse level); the part outside the region is left out.
   /// - Throws: Local: wrap in `agree`, and `abandon` after an error.
   public func write(field: Int, step: Int, component: Int, box: Box, from array: RawArray) throws {
+    let joined = !whole[field].datasets.isEmpty, field = first[field] + (joined ? component : 0), component = joined ? 0 : component
     let o = outputs[field], f = fields[field]
     precondition(array.elementSize == f.type.size && array.box.contains(box) && o.steps.contains(step))
     let origin = o.coarse == nil ? o.region.lower : Index3(repeating: 0)
@@ -224,7 +236,7 @@ public final class OutputFile {
     try guarded(ranks) {
       guard isFirst else { return }
       try Temporary.publish(temporary, as: path, noClobber: noClobber)
-      if xdmf { try XDMF.write(path, fields) }
+      if xdmf { try XDMF.write(path, whole) }
     }
     file = nil
   }

@@ -13,7 +13,10 @@ public final class SnapshotInput {
   /// Per field, cell positions along each spatial axis in storage order as the file gives them; empty where it does not.
   public let positions: [[[Double]]]
   let files: [String]
-  /// Per field the parts it consists of.
+  /// The datasets read, and per field those it consists of.
+  let stored: [FieldDescription]
+  private let members: [[Int]]
+  /// Per dataset the parts it consists of.
   let parts: [[FieldPart]]
   let raw: Bool
   private var open: [(file: Int, handle: File)] = []
@@ -27,12 +30,14 @@ public final class SnapshotInput {
     var bytes: [UInt8] = []
     try ranks.agree { if isFirst { bytes = try SnapshotScan(path, options).encode() } }
     bytes = try ranks.broadcast(bytes)
-    return SnapshotInput(path, SnapshotScan(bytes))
+    let scan = SnapshotScan(bytes)
+    return try ranks.agree { SnapshotInput(path, scan, try scan.grouped(options.vectors, path: path)) }
   }
 
-  private init(_ path: String, _ scan: SnapshotScan) {
-    self.path = path; fields = scan.fields; files = scan.files; parts = scan.parts; raw = scan.raw
-    positions = scan.positions
+  private init(_ path: String, _ scan: SnapshotScan, _ grouped: (fields: [FieldDescription], members: [[Int]])) {
+    self.path = path; fields = grouped.fields; members = grouped.members; stored = scan.fields; files = scan.files; parts = scan.parts; raw = scan.raw
+    // Staggered components: those of the first.
+    positions = grouped.members.map { scan.positions[$0[0]] }
   }
 
   /// Reads `box` of one step and component into the same cells of `array` (whose box contains it).
@@ -40,14 +45,15 @@ public final class SnapshotInput {
   /// - Parameter box: Inside the grid; may be empty.
   /// - Throws: `SnapshotError` naming file and dataset. Local: wrap in `agree`.
   public func read(field: Int, step: Int, component: Int, box: Box, into array: RawArray) throws {
-    let f = fields[field]
+    let whole = fields[field], joined = !whole.datasets.isEmpty
+    let number = members[field][joined ? component : 0], f = stored[number], component = joined ? 0 : component
     precondition(f.grid.box.contains(box) && array.box.contains(box) && array.elementSize == f.type.size)
     precondition(0..<f.steps ~= step && 0..<f.components ~= component)
     if box.isEmpty { return }
     if raw { return try readRaw(f, step, component, box, array) }
     let (start, count) = f.slab(step: step, component: component, box: box)
     let s = f.spatialPositions
-    for part in parts[field] {
+    for part in parts[number] {
       var lower = start, upper = zip(start, count).map(+)
       for i in start.indices {
         lower[i] = max(lower[i], part.offset[i]); upper[i] = min(upper[i], part.offset[i] + part.shape[i])

@@ -19,7 +19,7 @@ struct SnapshotScan {
     defer { if positions.isEmpty { positions = fields.map { $0.spatialPositions.map { _ in [] } } } }
     if let layout = options.raw { try scanRaw(path, layout, options); return }
     files = try SnapshotScan.files(path)
-    let first = try FieldScan(files[0], options)
+    let first = try FieldScan(files[0], options.naming(options.datasets))
     fields = try first.fields()
     if files.count == 1 {
       parts = fields.map { [FieldPart(file: 0, offset: $0.shape.map { _ in 0 }, shape: $0.shape)] }
@@ -176,6 +176,7 @@ struct SnapshotScan {
     }
     let spatial = axes.filter { $0 != "t" && $0 != "c" }
     let periodic = options.periodic.flatMap { AxisLetters.periodicity($0, spatial: spatial) } ?? .none
+    if let v = options.vectors.first { throw SnapshotError(.noDataset, file: path, dataset: v.name, "--vector names datasets; a raw file has none") }
     raw = true; files = [path]
     fields = [FieldDescription(name: options.fields.first ?? "data", type: layout.type, shape: shape, axes: axes, periodic: periodic)]
     parts = [[FieldPart(file: 0, offset: shape.map { _ in 0 }, shape: shape)]]
@@ -214,5 +215,47 @@ struct SnapshotScan {
     positions = fields.map { _ in
       (0..<r.number()!).map { _ in (0..<r.number()!).map { _ in Double(bitPattern: r.fixed(UInt64.self)!) } }
     }
+  }
+}
+
+extension SnapshotOptions {
+  /// Datasets to look for: what was asked for, with the datasets of every vector; empty means all.
+  var datasets: [String] {
+    if fields.isEmpty { return [] }
+    var out = fields.filter { f in !vectors.contains { $0.name == f } }
+    for d in vectors.flatMap(\.datasets) where !out.contains(d) { out.append(d) }
+    return out
+  }
+  func naming(_ datasets: [String]) -> SnapshotOptions { var o = self; o.fields = datasets; return o }
+}
+
+extension SnapshotScan {
+  /// Fields as the user sees them, each with the datasets it consists of: vectors stand where their first dataset stood.
+  func grouped(_ vectors: [SnapshotOptions.Vector], path: String) throws -> (fields: [FieldDescription], members: [[Int]]) {
+    var owner: [Int: Int] = [:], members: [[Int]] = [], groups: [FieldDescription] = []
+    for (v, vector) in vectors.enumerated() {
+      let found = try vector.datasets.map { name in
+        guard let i = fields.firstIndex(where: { $0.name == name }) else {
+          throw SnapshotError(.noDataset, file: path, dataset: name, "(of --vector \(vector.name)) is no floating-point dataset; there are \(fields.map(\.name).joined(separator: ", "))")
+        }
+        return i
+      }
+      for i in found {
+        guard owner.updateValue(v, forKey: i) == nil else {
+          throw SnapshotError(.sizeMismatch, file: path, dataset: fields[i].name, "is named twice by --vector")
+        }
+      }
+      groups.append(try FieldDescription(name: vector.name, components: found.map { fields[$0] }, file: path))
+      members.append(found)
+    }
+    var out: (fields: [FieldDescription], members: [[Int]]) = ([], [])
+    for i in fields.indices {
+      guard let v = owner[i] else { out.fields.append(fields[i]); out.members.append([i]); continue }
+      if members[v].min() == i { out.fields.append(groups[v]); out.members.append(members[v]) }
+    }
+    for (k, f) in out.fields.enumerated() where out.fields[..<k].contains(where: { $0.name == f.name }) {
+      throw SnapshotError(.ambiguousAxes, file: path, dataset: f.name, "names a dataset and a vector; give --vector another name")
+    }
+    return out
   }
 }

@@ -55,6 +55,7 @@ enum XDMF {
   }
 
   private static func slab(_ file: String, _ f: FieldDescription, _ step: Int, _ component: Int, _ n: String) -> String {
+    let f = f.datasets.isEmpty ? f : f.stored[component], component = f.componentAxis == nil ? 0 : component
     let (start, count) = f.slab(step: step, component: component, box: f.grid.box)
     let rank = f.shape.count
     func row(_ v: [Int]) -> String { v.map(String.init).joined(separator: " ") }

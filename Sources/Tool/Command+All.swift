@@ -12,7 +12,7 @@ private let common: [Option] = [
 ]
 
 private let reading: [Option] = [
-  .later("vector", takesValue: true),
+  .value("vector", "NAME=X,Y,Z", "scalar datasets as one vector field", repeats: true),
   .value("periodic", "AXES", "axes that wrap: xyz, auto or none (auto)"),
   .value("axes", "LETTERS", "one of t,c,z,y,x per dimension"),
   .flag("raw", "the input is raw little-endian values"),
@@ -252,6 +252,7 @@ extension Arguments {
     var r = InputOptions()
     if let text = last("periodic") { r.periodic = try periodic(text) }
     if let text = last("axes") { r.axes = try axes(text) }
+    r.vectors = try all("vector").map(vector)
     if has("raw") {
       guard let type = last("type"), let extents = last("shape") else {
         throw Failure(.usage, "--raw needs --type f32|f64 and --shape nz,ny,nx")

@@ -91,6 +91,16 @@ func axes(_ text: String) throws(Failure) -> String {
   return text
 }
 
+/// `NAME=X,Y,Z`.
+func vector(_ text: String) throws(Failure) -> VectorGroup {
+  let sides = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+  let parts = sides.count == 2 ? sides[1].split(separator: ",", omittingEmptySubsequences: false).map(String.init) : []
+  guard parts.count > 1, !sides[0].isEmpty, !parts.contains("") else {
+    throw Failure(.usage, "--vector needs a name and two or more datasets, NAME=X,Y,Z, not '\(text)'")
+  }
+  return VectorGroup(name: sides[0], components: parts)
+}
+
 func periodic(_ text: String) throws(Failure) -> PeriodicAxes {
   if text == "auto" { return .auto }
   if text == "none" { return .none }

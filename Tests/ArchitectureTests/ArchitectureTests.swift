@@ -114,10 +114,16 @@ struct Layers {
       process.arguments = ["-d", "--no-show-raw-insn", object.path]
       process.standardOutput = pipe
       try process.run()
-      let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+      let text = [UInt8](pipe.fileHandleForReading.readDataToEndOfFile())
       process.waitUntilExit()
-      let fused = text.split(separator: "\n").filter { $0.contains(/\t(vfn?m(add|sub)|fn?madd|fn?msub|fml[as]|vfma)/) }
-      #expect(fused.isEmpty, "\(object.lastPathComponent): \(fused.first ?? "")")
+      // "address:<tab>mnemonic<blanks>operands"; hundreds of thousands of lines, so bytes rather than characters.
+      let fused = text.split(separator: UInt8(ascii: "\n")).lazy.compactMap { line -> String? in
+        guard let tab = line.firstIndex(of: UInt8(ascii: "\t")) else { return nil }
+        let name = line[(tab + 1)...]
+        return Self.fusedMnemonics.contains(where: { name.starts(with: $0) }) ? String(decoding: line, as: UTF8.self) : nil
+      }.first
+      #expect(fused == nil, "\(object.lastPathComponent): \(fused ?? "")")
     }
   }
+  private static let fusedMnemonics = ["vfmadd", "vfmsub", "vfnmadd", "vfnmsub", "fmadd", "fmsub", "fnmadd", "fnmsub", "fmla", "fmls", "vfma"].map { Array($0.utf8) }
 }

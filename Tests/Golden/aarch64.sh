@@ -9,7 +9,7 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 build() {  # compiler, output, further flags
-  "$1" -std=c11 -O2 -ffp-contract=off "${@:3}" -I"$kernels/include" -o "$2" "$here/check.c" "$kernels"/*.c -lm
+  "$1" -std=c11 -O2 -Werror=incompatible-pointer-types -ffp-contract=off "${@:3}" -I"$kernels/include" -o "$2" "$here/check.c" "$kernels"/*.c -lm
 }
 compiler=$(command -v clang || command -v cc || true)
 if [ -n "$compiler" ]; then

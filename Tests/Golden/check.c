@@ -226,8 +226,9 @@ static void bands(const char *name, int edge, int size) {
       for (int i = 0; i < used; i++) if (filters[a][i].length > 0) filters[a][nf[a]++] = filters[a][i];
       pb[a] = blocks[a]; pf[a] = filters[a];
     }
-    ald_segments_apply(size, &from, &to, pb, nb, lower, upper);
-    ald_segments_apply(size, &to, &from, pf, nf, lower, upper);
+    ald_pieces whole = {&from, {1, 1, 1}, {0, 0, 0}}, between = {&to, {1, 1, 1}, {0, 0, 0}};
+    ald_segments_apply(size, &whole, &to, pb, nb, lower, upper);
+    ald_segments_apply(size, &between, &from, pf, nf, lower, upper);
     v = c;
   } else {
     const int64_t extent[3] = {NZ, NY, NX};

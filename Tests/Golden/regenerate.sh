@@ -9,6 +9,6 @@ swift build -c release --scratch-path .build/tests -Xswiftc -enable-testing --pr
 .build/tests/release/RankTests golden-write
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-cc -std=c11 -O2 -ffp-contract=off -ISources/CKernels/include -o "$out/check" Tests/Golden/check.c Sources/CKernels/*.c -lm
+cc -std=c11 -O2 -Werror=incompatible-pointer-types -ffp-contract=off -ISources/CKernels/include -o "$out/check" Tests/Golden/check.c Sources/CKernels/*.c -lm
 "$out/check" Tests/Golden write
 "$here/aarch64.sh"

@@ -43,7 +43,9 @@ enum Snapshot {
 
   /// - Parameter chunk: extents of chunks with checksums; `nil`: contiguous.
   static func write(_ path: String, _ entries: [Entry], chunk: [Int]? = nil) throws {
-    let file = try File.create(path)
+    try write(File.create(path), entries, chunk: chunk)
+  }
+  static func write(_ file: File, _ entries: [Entry], chunk: [Int]? = nil) throws {
     for e in entries {
       let space = try Handle("H5Screate_simple", H5Screate_simple(Int32(e.values.shape.count), e.values.shape.map { hsize_t($0) }, nil))
       let plist = try Handle("H5Pcreate", H5Pcreate(ald_H5P_DATASET_CREATE()))
