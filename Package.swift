@@ -49,7 +49,7 @@ let package = Package(
     .target(name: "Support", dependencies: ["Fields", "Statistics", "Observables"], path: "Tests/Support"),
     .target(name: "LatentCases", dependencies: ["LatentGeometry"], path: "Tests/LatentCases"),
     .executableTarget(name: "RankTests",
-                      dependencies: ["Support", "Compressor", "Codecs", "Observables", "Decomposition", "Reduction", "SnapshotIO", "MPI", "HDF5"],
+                      dependencies: ["Support", "LatentCases", "Compressor", "Codecs", "Observables", "Decomposition", "Reduction", "SnapshotIO", "MPI", "HDF5"],
                       path: "Tests/RankTests"),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "FieldsTests", dependencies: ["Fields", "Support"]),

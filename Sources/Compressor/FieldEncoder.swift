@@ -131,6 +131,23 @@ package final class FieldEncoder {
     return encoded
   }
 
+  /// Member and operating point from the trial alone; no point where steps have nothing to trade.
+  ///
+  /// - Collective: all ranks.
+  func preview(ranks: borrowing Communicator) throws -> (member: FieldCoding.Member, point: OperatingPoint?) {
+    if survey.unlisted || target.lossless { return (.lossless, nil) }
+    if survey.valid == 0 || survey.constants.allSatisfy({ $0 != nil }) { return (.constant, nil) }
+    if target.logarithmic || special != nil { return (.interpolation, nil) }
+    let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
+    self.trial = trial
+    // The error in a cell is that of a coefficient; members other than lapped ones make it alike everywhere.
+    guard let edge = trial.member.blockEdge else {
+      let error = target.rmse.map { $0 * $0 } ?? trial.step * trial.step / 12
+      return (trial.member, OperatingPoint(edge: 16, noise: error))
+    }
+    return (trial.member, OperatingPoint(edge: edge, noise: trial.step * trial.step / 12))
+  }
+
   // MARK: units
 
   /// Tile of `component` cut out of arrays that cover it, with mask and mapping applied.

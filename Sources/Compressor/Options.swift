@@ -131,6 +131,42 @@ public struct CompareOptions: Sendable {
   public init(first: String, second: String) { self.first = first; self.second = second }
 }
 
+/// What `align` is to do.
+public struct AlignOptions: Sendable {
+  public var input: String
+  public var fields: [String] = []
+  /// Where on the rate axis the verdict is asked for.
+  public var bound: ErrorBound
+  /// `nil`: the first.
+  public var steps: Range<Int>?
+  public var reading = InputOptions()
+  public var observe = ObserveOptions()
+  /// Path of an HDF5 file of the numbers per tile.
+  public var map: String?
+  public var threads = 1
+  public var report: String?
+  public var verbosity = Verbosity.normal
+  public init(input: String, bound: ErrorBound) { self.input = input; self.bound = bound }
+}
+
+/// What `sweep` is to do.
+public struct SweepOptions: Sendable {
+  public var input: String
+  public var fields: [String] = []
+  /// Bits per value.
+  public var rates: [Double] = [1, 2, 4]
+  /// Weights lambda^, positive; 0 is always coded.
+  public var weights: [Double] = [0.25, 1, 4, 16]
+  /// `nil`: the first.
+  public var steps: Range<Int>?
+  public var reading = InputOptions()
+  public var observe = ObserveOptions()
+  public var threads = 1
+  public var report: String?
+  public var verbosity = Verbosity.normal
+  public init(input: String) { self.input = input }
+}
+
 /// What `inspect` is to do.
 public struct InspectOptions: Sendable {
   public var input: String

@@ -136,7 +136,7 @@ private func encode(
 /// Reads this rank's slab of one step.
 ///
 /// - Collective: all ranks.
-private func readSource(_ input: SnapshotInput, _ field: Int, _ step: Int, ranks: borrowing Communicator) throws -> FieldSource {
+func readSource(_ input: SnapshotInput, _ field: Int, _ step: Int, ranks: borrowing Communicator) throws -> FieldSource {
   let f = input.fields[field]
   let box = Partition.slabs(of: f.grid, ranks: ranks.size)[ranks.rank]
   let arrays = try ranks.agree {

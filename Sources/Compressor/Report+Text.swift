@@ -5,6 +5,7 @@ extension Report {
   public func text() -> String {
     var lines: [String] = []
     for f in result.fields { lines += f.lines() + [""] }
+    if let sweep = result.sweep { lines += sweep.lines() + [""] }
     let raw = result.fields.reduce(0) { $0 + $1.rawBytes }
     let stored = result.fields.reduce(result.containerOverheadBytes) { $0 + $1.storedBytes }
     if stored > 0 {
@@ -15,7 +16,7 @@ extension Report {
       var l = "run       \(run.ranks) rank\(run.ranks == 1 ? "" : "s") x \(run.threads) thread\(run.threads == 1 ? "" : "s")"
       if run.seconds.isFinite {
         l += "  \(short(run.seconds)) s"
-        if raw > 0, run.seconds > 0, run.command != "inspect" { l += "  \(short(Double(raw) / run.seconds / 1e6)) MB/s" }
+        if raw > 0, run.seconds > 0, !["inspect", "align", "sweep"].contains(run.command) { l += "  \(short(Double(raw) / run.seconds / 1e6)) MB/s" }
       }
       if run.peakMemory.maximum.isFinite { l += "  peak memory \(bytes(Int(run.peakMemory.maximum))) per rank" }
       lines.append(l)
@@ -56,7 +57,8 @@ extension FieldReport {
       row(i == 0 ? "total" : "", "\(precise(t.original)) -> \(precise(t.decoded))")
     }
     if let k = kineticEnergy { row("kinetic energy", "\(precise(k.original)) -> \(precise(k.decoded))") }
-    for o in observables {
+    for o in observables where o.alignment.map({ !$0.verdict.isEmpty }) ?? false { out += o.preflight() }
+    for o in observables where o.error.isFinite {
       if o.name.count > 19 { out.append("  " + o.name) }
       let predicted = o.predictedError.isFinite ? " (predicted \(short(o.predictedError)))" : ""
       row(o.name.count > 19 ? "" : o.name, "\(precise(o.original)) -> \(precise(o.decoded))  error \(short(o.error))\(predicted)")
@@ -79,4 +81,21 @@ private func bytes(_ n: Int) -> String {
   var v = Double(n), unit = "B"
   for u in ["kB", "MB", "GB", "TB", "PB"] where v >= 1000 { v /= 1000; unit = u }
   return "\(short(v)) \(unit)"
+}
+
+extension ObservableReport {
+  /// One block of the pre-flight: the sentence to act on, then the numbers behind it.
+  fileprivate func preflight() -> [String] {
+    guard let a = alignment else { return [] }
+    var out = ["  " + a.verdict]
+    guard a.cv2.isFinite else { return out }
+    func row(_ label: String, _ value: String) { out.append("    " + label.padding(toLength: 24, withPad: " ", startingAt: 0) + value) }
+    func interval(_ ci: [Double]) -> String { ci.count == 2 && ci[0] < ci[1] ? "  [\(short(ci[0])), \(short(ci[1]))]" : "" }
+    row("error at this bound", "\(short(predictedError)) relative (predicted)")
+    row("at weight 1", "\(short(a.predictedGainDB)) dB better for \(short(a.predictedCostDB)) dB of PSNR or \(short(a.predictedCostBits)) bits/value\(interval(a.predictedCostCI))")
+    row("largest gain (AM/GM)", "\(a.maxGainDB.isFinite ? short(a.maxGainDB) : "unlimited") dB\(interval(a.maxGainCI))")
+    row("CV^2", short(a.cv2) + interval(a.cv2CI))
+    row("overlap", a.overlap.isFinite ? "\(short(a.overlap))\(interval(a.ci)) of \(a.k) dimensions, chance \(short(a.chance))" : "undefined")
+    return out
+  }
 }

@@ -11,8 +11,10 @@ public struct Report: Codable, Equatable, Sendable {
     public var fields: [FieldReport] = []
     /// File size minus every field's `stored_bytes`; 0 where there is no container.
     public var containerOverheadBytes = 0
+    /// Of `sweep` only.
+    public var sweep: SweepReport?
     public init() {}
-    enum CodingKeys: String, CodingKey { case fields, containerOverheadBytes = "container_overhead_bytes" }
+    enum CodingKeys: String, CodingKey { case fields, sweep, containerOverheadBytes = "container_overhead_bytes" }
   }
 
   /// False as soon as one field's bound is known to be violated.
@@ -136,9 +138,24 @@ public struct ObservableReport: Codable, Equatable, Sendable {
     @Number public var cv2: Double = .nan
     @Number public var maxGainDB: Double = .nan
     @Number public var predictedCostDB: Double = .nan
+    /// At lambda^ 1: dB of the observable won, bits per value that buy the cost back.
+    @Number public var predictedGainDB: Double = .nan
+    @Number public var predictedCostBits: Double = .nan
+    /// Price of a mean square error ten times smaller, null where that is out of reach.
+    @Number public var tenfoldCostDB: Double = .nan
+    @Number public var tenfoldCostBits: Double = .nan
+    /// 95 % intervals, from `align` only.
+    @Numbers public var cv2CI: [Double] = []
+    @Numbers public var maxGainCI: [Double] = []
+    @Numbers public var predictedCostCI: [Double] = []
+    /// What to do; from `align` only.
+    public var verdict = ""
     public init() {}
     enum CodingKeys: String, CodingKey {
-      case overlap, chance, ci, k, cv2, maxGainDB = "max_gain_db", predictedCostDB = "predicted_cost_db"
+      case overlap, chance, ci, k, cv2, verdict, maxGainDB = "max_gain_db", predictedCostDB = "predicted_cost_db"
+      case predictedGainDB = "predicted_gain_db", predictedCostBits = "predicted_cost_bits"
+      case tenfoldCostDB = "tenfold_cost_db", tenfoldCostBits = "tenfold_cost_bits"
+      case cv2CI = "cv2_ci", maxGainCI = "max_gain_ci", predictedCostCI = "predicted_cost_ci"
     }
   }
   enum CodingKeys: String, CodingKey { case name, units, original, decoded, error, predictedError = "predicted_error", alignment }

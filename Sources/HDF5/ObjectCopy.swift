@@ -297,3 +297,10 @@ extension Handle {
     try check("H5Awrite", H5Awrite(a.id, ald_H5T_NATIVE_DOUBLE(), values))
   }
 }
+
+/// A contiguous dataset of doubles with its values; groups on the way are made.
+public func writeNumbers(in file: File, _ path: String, shape: [Int], _ values: [Double]) throws {
+  precondition(values.count == shape.reduce(1, *))
+  let d = try createNumbers(in: file, path, shape: shape, double: true)
+  try check("H5Dwrite", H5Dwrite(d.id, ald_H5T_NATIVE_DOUBLE(), 0, 0, 0, values))
+}

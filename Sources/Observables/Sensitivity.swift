@@ -73,15 +73,15 @@ public protocol LocalObservable: Observable {
 }
 
 extension LinearField: LocalObservable {
-  public var reach: Int { quantity == .value ? 0 : 4 }
+  public var reach: Int { quantity == .value ? 0 : 3 }
   public var isMean: Bool { false }
 }
 extension QuadraticDensity: LocalObservable {
-  public var reach: Int { form == .kineticenergy ? 0 : 4 }
+  public var reach: Int { form == .kineticenergy ? 0 : 3 }
   public var isMean: Bool { mean }
 }
 extension Distribution: LocalObservable {
-  public var reach: Int { sample == .value || sample == .log ? 0 : 4 }
+  public var reach: Int { sample == .value || sample == .log ? 0 : 3 }
   public var isMean: Bool { true }
 }
 extension StructureFunction: LocalObservable {
@@ -123,7 +123,11 @@ extension EnergySpectrum: SpectralSensitivity {
       return shells.contains(b) ? b - shells.lowerBound : nil
     }
     var modes = [Double](repeating: 0, count: values.count)
-    waves.each(in: Box(shape: Index3(grid.shape.z, grid.shape.y, grid.shape.x / 2 + 1))) { if let b = index($1) { modes[b] += $2 } }
+    let squares = wavenumberSquares(grid, coordinates)
+    func count(_ a: Int, _ j: Int) -> Double { j == 0 || 2 * j == grid.shape[a] ? 1 : 2 }
+    for z in squares[0].indices { for y in squares[1].indices { for x in squares[2].indices {
+      if let b = index(squares[0][z] + squares[1][y] + squares[2][x]) { modes[b] += count(0, z) * count(1, y) * count(2, x) }
+    } } }
     let factor = 2 / (s * s * Double(values.count * components * grid.count))
     let a = values.indices.map { b in
       guard modes[b] > 0 else { return 0.0 }

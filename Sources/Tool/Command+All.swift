@@ -61,15 +61,8 @@ extension Command {
     var o = CompressOptions(input: input, output: output, bound: .lossless)
     o.fields = try a.fields()
     for text in a.all("bound") { o.fieldBounds.append(try fieldBound(text)) }
-    let given = bounds.filter { a.has($0.option.long) }
-    if given.count > 1 {
-      throw Failure(.usage, "two bounds given: " + given.map { "--" + $0.option.long }.joined(separator: " and "))
-    }
-    if let b = given.first {
-      o.bound = b.kind == "lossless" ? .lossless
-        : try Tool.bound(kind: b.kind, a.last(b.kind) ?? "", for: "--" + b.kind)
-    } else if o.fields.isEmpty || !o.fields.allSatisfy({ f in o.fieldBounds.contains { $0.name == f } }) {
-      throw Failure(.usage, "no bound; give one of --abs, --rel, --pwrel, --psnr, --rate or --lossless")
+    if let bound = try a.bound() { o.bound = bound } else if o.fields.isEmpty || !o.fields.allSatisfy({ f in o.fieldBounds.contains { $0.name == f } }) {
+      throw noBound
     }
     o.steps = try a.steps()
     o.reading = try a.reading()
@@ -157,7 +150,71 @@ extension Command {
   }
 }
 
+extension Command {
+  static let align = Command(
+    name: "align", summary: "Predict what keeping each observable better would cost; code nothing.",
+    operands: "IN [-f NAME]... BOUND --observe SPEC... [OPTIONS]",
+    options: [
+      .value("field", short: "f", "NAME", "only this dataset (default: all floating)", repeats: true),
+    ] + bounds.map(\.option) + observing + [
+      .value("map", "FILE.h5", "write the numbers of every tile"),
+      .value("steps", "A:B", "time steps A to B-1 (the first)"),
+    ] + reading + common
+  ) { a throws(Failure) in
+    let input = try a.operands("IN")[0]
+    guard let bound = try a.bound() else { throw noBound }
+    var o = AlignOptions(input: input, bound: bound)
+    o.fields = try a.fields()
+    o.observe = try a.observed("align")
+    o.map = a.last("map")
+    o.steps = try a.steps()
+    o.reading = try a.reading()
+    o.threads = try a.threads()
+    o.report = a.last("report")
+    o.verbosity = try a.verbosity()
+    return .align(o)
+  }
+
+  static let sweep = Command(
+    name: "sweep", summary: "Code at several rates and weights: the law against measurement.",
+    operands: "IN [-f NAME]... --observe SPEC... [OPTIONS]",
+    options: [
+      .value("field", short: "f", "NAME", "only this dataset (default: all floating)", repeats: true),
+      .value("rates", "B,B,...", "bits per value (1,2,4)"),
+      .value("weights", "L,L,...", "weights of the observable (0.25,1,4,16)"),
+      .value("steps", "A:B", "time steps A to B-1 (the first)"),
+    ] + observing + reading + common
+  ) { a throws(Failure) in
+    var o = SweepOptions(input: try a.operands("IN")[0])
+    o.fields = try a.fields()
+    o.observe = try a.observed("sweep")
+    if let text = a.last("rates") { o.rates = try positives(text, for: "--rates") }
+    if let text = a.last("weights") { o.weights = try positives(text, for: "--weights") }
+    o.steps = try a.steps()
+    o.reading = try a.reading()
+    o.threads = try a.threads()
+    o.report = a.last("report")
+    o.verbosity = try a.verbosity()
+    return .sweep(o)
+  }
+}
+
+private let noBound = Failure(.usage, "no bound; give one of --abs, --rel, --pwrel, --psnr, --rate or --lossless")
+
 extension Arguments {
+  /// The one bound given for all fields.
+  fileprivate func bound() throws(Failure) -> ErrorBound? {
+    let given = bounds.filter { has($0.option.long) }
+    if given.count > 1 { throw Failure(.usage, "two bounds given: " + given.map { "--" + $0.option.long }.joined(separator: " and ")) }
+    guard let b = given.first else { return nil }
+    return b.kind == "lossless" ? .lossless : try Tool.bound(kind: b.kind, last(b.kind) ?? "", for: "--" + b.kind)
+  }
+  /// At least one observable.
+  fileprivate func observed(_ command: String) throws(Failure) -> ObserveOptions {
+    let o = try observe()
+    if o.specifications.isEmpty { throw Failure(.usage, "alidade \(command) needs --observe SPEC") }
+    return o
+  }
   fileprivate func fields() throws(Failure) -> [String] {
     let names = all("field")
     for (i, n) in names.enumerated() where names[..<i].contains(n) { throw Failure(.usage, "field '\(n)' is given twice") }

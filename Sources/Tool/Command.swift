@@ -9,6 +9,8 @@ enum Request {
   case compare(CompareOptions)
   case inspect(InspectOptions)
   case campaign(CampaignRequest)
+  case align(AlignOptions)
+  case sweep(SweepOptions)
   /// Text for standard output, exit 0.
   case print(String)
   case version
@@ -24,9 +26,9 @@ struct Command: Sendable {
   var parts: [Command] = []
   let request: @Sendable (Arguments) throws(Failure) -> Request
 
-  static let all = [compress, decompress, verify, compare, inspect, campaign]
+  static let all = [compress, decompress, verify, compare, inspect, align, sweep, campaign]
   /// Recognised names whose work is still to come.
-  static let later = ["align", "sweep", "report", "audit", "train"]
+  static let later = ["report", "audit", "train"]
 
   /// The whole command line without the program's name.
   static func parse(_ words: [String]) throws(Failure) -> Request {

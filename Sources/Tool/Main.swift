@@ -68,6 +68,8 @@ import MPI
     case .verify(let o): try Compressor.verify(o, ranks: ranks, progress: progress)
     case .compare(let o): try Compressor.compare(o, ranks: ranks, progress: progress)
     case .inspect(let o): try Compressor.inspect(o, ranks: ranks, progress: progress)
+    case .align(let o): try Compressor.align(o, ranks: ranks, progress: progress)
+    case .sweep(let o): try Compressor.sweep(o, ranks: ranks, progress: progress)
     case .campaign, .print, .version: Report()
     }
     output.endProgress()
@@ -101,6 +103,8 @@ extension Request {
     case .verify(let o): o.verbosity
     case .compare(let o): o.verbosity
     case .campaign(let c): c.verbosity
+    case .align(let o): o.verbosity
+    case .sweep(let o): o.verbosity
     case .inspect, .print, .version: .normal
     }
   }
@@ -110,6 +114,8 @@ extension Request {
     case .decompress(let o): o.report
     case .verify(let o): o.report
     case .compare(let o): o.report
+    case .align(let o): o.report
+    case .sweep(let o): o.report
     case .inspect, .campaign, .print, .version: nil
     }
   }
@@ -123,6 +129,8 @@ extension Request {
     case .verify(let o): inputs = [o.input] + (o.against.map { [$0] } ?? [])
     case .compare(let o): inputs = [o.first, o.second]
     case .inspect(let o): inputs = [o.input]
+    case .align(let o): inputs = [o.input]; output = o.map
+    case .sweep(let o): inputs = [o.input]
     case .campaign, .print, .version: break
     }
     for input in inputs {

@@ -119,3 +119,15 @@ func splitOutsideParentheses(_ text: String) -> [String] {
   }
   return parts
 }
+
+/// Positive finite numbers joined by commas.
+func positives(_ text: String, for option: String) throws(Failure) -> [Double] {
+  var out: [Double] = []
+  for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+    guard let v = Double(part), v.isFinite, v > 0, !out.contains(v) else {
+      throw Failure(.usage, "\(option) needs different positive numbers joined by commas, not '\(text)'")
+    }
+    out.append(v)
+  }
+  return out.sorted()
+}

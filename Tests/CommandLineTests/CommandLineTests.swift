@@ -40,10 +40,16 @@ let usage: [Case] = [
   Case("", 1, "no sub-command"),
   Case("compres x", 1, "unknown sub-command 'compres'", "did you mean 'compress'?"),
   Case("frobnicate", 1, "unknown sub-command 'frobnicate'; see"),
-  Case("align x --abs 1", 1, "'alidade align' is not available in this version"),
+  Case("align x --abs 1", 1, "alidade align needs --observe SPEC"),
+  Case("align x --observe box16", 1, "no bound; give one of --abs"),
+  Case("sweep x", 1, "alidade sweep needs --observe SPEC"),
+  Case("sweep x --observe box16 --rates 1,0", 1, "--rates needs different positive numbers"),
+  Case("align --help", 0, "--map FILE.h5", "--observe SPEC"),
   Case("train", 1, "not available in this version"),
   Case("compress x -o y --rel 1e-3 --keep total:1e-3", 1, "'--keep' is not available in this version"),
-  Case("compress x -o y --rel 1e-3 --observe spectrum", 1, "'--observe' is not available"),
+  Case("compress x -o y --rel 1e-3 --observe box16,box16", 1, "observable 'box16' is given twice"),
+  Case("compress x -o y --rel 1e-3 --observe box16,", 1, "has an empty name"),
+  Case("compress x -o y --rel 1e-3 --window hamming", 1, "--window must be hann or none"),
   Case("decompress x -o y --restore", 1, "'--restore' is not available"),
   Case("decompress x -o y --resolution 1/2", 1, "'--resolution' is not available"),
   Case("compress x -o y --real 1", 1, "unknown option '--real'", "did you mean '--rel'?"),
@@ -228,6 +234,20 @@ struct Workplace: Sendable {
     raw("nan.raw", [Float](repeating: .nan, count: 64))
     raw("one.raw", [3.5])
     raw("none.raw", [])
+    // A vector on 3 x 32^3 cells with energy on all scales: waves of falling amplitude and a little noise.
+    var random = SplitMix64(seed: 7)
+    let waves = (0..<40).map { k -> (at: [Int], phase: Double, size: Double) in
+      let at = (0..<3).map { _ in random.below(2 + k / 3) - (1 + k / 3) / 2 }
+      return (at, 6.28 * random.uniform(), 1 / Double(1 + at.reduce(0) { $0 + $1 * $1 }))
+    }
+    raw("velocity.raw", (0..<3 << 15).map { i -> Float in
+      let place = [i >> 10 & 31, i >> 5 & 31, i & 31]
+      let sum = waves.enumerated().reduce(0.0) { s, w in
+        let angle = zip(w.element.at, place).reduce(0) { $0 + $1.0 * $1.1 }
+        return s + w.element.size * sin(6.283185307179586 * Double(angle) / 32 + w.element.phase * Double(1 + (i >> 15) * (w.offset % 3)))
+      }
+      return Float(sum + 0.02 * (random.uniform() - 0.5))
+    })
     let file = try! File.create(folder.appendingPathComponent("small.h5").path)
     let root = try! file.object("/")
     for (name, shape) in [("cube", [4, 5, 6]), ("plane", [7, 3])] {

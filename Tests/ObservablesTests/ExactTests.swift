@@ -143,18 +143,7 @@ private func parts(_ v: ObservableValue) -> FieldParts { if case .field(let x) =
 }
 
 @Suite struct Libraries {
-  /// The example compiled by cc; nil without a compiler.
-  static let library: String? = {
-    let here = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    let to = FileManager.default.temporaryDirectory.appendingPathComponent("moments-\(UUID().uuidString).so").path
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/cc")
-    process.arguments = ["-O2", "-ffp-contract=off", "-shared", "-fPIC", "-I", here.path + "/../../Sources/CObservables/include",
-                         here.path + "/moments.c", "-o", to]
-    guard (try? process.run()) != nil else { return nil }
-    process.waitUntilExit()
-    return process.terminationStatus == 0 ? to : nil
-  }()
+  static let library = ObservableLibrary.path
 
   @Test(.enabled(if: library != nil, "no C compiler"), arguments: [
     Grid(shape: Index3(5, 18, 37), periodic: .init(true, true, true)), Grid(shape: Index3(1, 7, 20), dimensions: 2),

@@ -2,6 +2,7 @@ import Fields
 import Foundation
 import Observables
 import Statistics
+import Support
 
 /// Participants as threads of one process, each with a part of a grid; everything that is exchanged passes through one table.
 ///
@@ -130,16 +131,4 @@ final class SplitDomain: Domain {
   }
   func transformed(_ parts: FieldParts) throws -> [SpectralPart] { throw ObservableError("no Fourier transform here") }
   func inverse(_ spectra: [SpectralPart]) throws -> FieldParts { throw ObservableError("no Fourier transform here") }
-}
-
-enum Cells {
-  /// Every cell of a box and its offset.
-  static func forEach(_ box: Box, _ body: (Index3, Int) -> Void) {
-    if box.isEmpty { return }
-    var k = 0
-    for z in box.lower.z..<box.upper.z { for y in box.lower.y..<box.upper.y { for x in box.lower.x..<box.upper.x {
-      body(Index3(z, y, x), k)
-      k += 1
-    } } }
-  }
 }

@@ -10,6 +10,8 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
   static let cases: [String: Case] = [
     "collectives": collectives,
     "large-messages": largeMessages,
+    "latent-geometry": latentGeometry,
+    "observables": observables,
     "agree": agreement,
     "fail-on-one": failOnOne,
     "container-round-trip": ContainerCases.roundTrip,

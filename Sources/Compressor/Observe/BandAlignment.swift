@@ -32,23 +32,22 @@ struct BandAlignment {
   let variances: [Double], sampled: [[Double]]
   /// Latents in the field and in each sample.
   let counts: [Double], sampledCounts: [[Double]]
-  private let values: Double
+  /// Values of the field, C N.
+  let values: Double
 
-  /// - Parameter samples: how many boxes are looked at.
   /// - Parameter original: the whole field; asked for only where an observable needs it.
   /// - Collective: all ranks.
   init(
-    _ subjects: [Subject], _ source: FieldSource, edge: Int, samples: Int, original: () throws -> FieldParts, on domain: RankDomain,
+    _ subjects: [Subject], _ source: FieldSource, _ blocks: SampledBlocks, original: () throws -> FieldParts, on domain: RankDomain,
     ranks: borrowing Communicator
   ) throws {
-    let transform = LappedOrthogonalTransform(blockEdge: edge, grid: source.grid), components = source.components
-    let blocks = SampledBlocks(transform, count: samples, ranks: ranks), halo = transform.analysisHalo
+    let transform = blocks.transform, components = source.components, halo = transform.analysisHalo
     func repeated(_ v: [Double]) -> [Double] { (0..<components).flatMap { _ in v } }
     counts = repeated(blocks.counts(in: source.grid.box))
     sampledCounts = blocks.boxes.map { repeated(blocks.counts(in: $0)) }
     values = Double(components * source.grid.count)
     // One fetch for all that is local.
-    let local = subjects.map { s in (s.observable as? any LocalObservable).flatMap { $0.reach <= BandAlignment.farthest ? $0 : nil } }
+    let local = subjects.map { blocks.piecewise($0.observable) }
     let margin = halo + (local.compactMap { $0?.reach }.max() ?? 0)
     let cells = try blocks.cells(of: source, margin: margin, ranks: ranks)
     let squares = try blocks.gathered(zip(blocks.mine, cells).map { i, c in blocks.squares(c, sample: i) }, on: domain)
@@ -76,13 +75,15 @@ struct BandAlignment {
         let patch = Patch(box, in: source.grid, coordinates: domain.coordinates)
         let at = u.map { $0.cut(box).atOrigin }
         let made = try (o as? any CalibratedObservable).flatMap { subject.value == nil ? try $0.calibrated(to: at, on: patch.domain) : nil } ?? o
-        let v = try made.value(of: at, on: patch.domain)
-        let q = try v.squareSum(on: patch.domain) / Double(max(1, v.count(on: patch.domain)))
+        var form = known?.value, q = known?.meanSquare ?? 0
+        if known == nil {
+          let v = try made.value(of: at, on: patch.domain)
+          q = try v.squareSum(on: patch.domain) / Double(max(1, v.count(on: patch.domain)))
+          form = v
+        }
         if !probe { return [q] }
         let share = o.isMean ? Double(box.count) / Double(source.grid.count) : 1
-        let count = if case .field(let f) = v { f.count * source.grid.count } else { v.count(on: patch.domain) }
-        let cotangent = BandAlignment.cotangent(like: v, count: count, stream: i)
-        let r = try made.adjoint(at: at, of: cotangent, on: patch.domain)
+        let r = try made.adjoint(at: at, of: BandAlignment.cotangent(like: form!, values: source.grid, on: patch.domain, stream: i), on: patch.domain)
         let inner = blocks.around(i, halo)
         return [q] + blocks.squares(r.map { $0.moved(to: box).cut(inner) }, sample: i).map { $0 * share * share }
       }
@@ -114,7 +115,7 @@ struct BandAlignment {
       } else {
         let u = try original(), v = try evaluated()
         meanSquare = v.meanSquare
-        let w = BandAlignment.cotangent(like: v.value, count: v.value.count(on: domain), stream: -1)
+        let w = BandAlignment.cotangent(like: v.value, values: source.grid, on: domain, stream: -1)
         let r = try o.adjoint(at: u, of: w, on: domain)
         let near = try domain.handed(r, to: blocks.mine.map { blocks.around($0, halo) })
         lists = try blocks.gathered(zip(blocks.mine, near).map { blocks.squares($1, sample: $0) }, on: domain)
@@ -125,19 +126,20 @@ struct BandAlignment {
         mean: quotients(lists), samples: zip(lists, sampledCounts).map { zip($0, $1).map { $1 > 0 ? $0 / $1 : 0 } }, meanSquare: meanSquare ?? 0)
     }
   }
-  /// Reach in cells beyond which an observable is taken on the whole grid.
-  private static let farthest = 24
 
-  /// M^1/2 xi for unit scale and `count` values, xi random signs by value or by cell.
-  private static func cotangent(like v: ObservableValue, count: Int, stream: Int) -> ObservableValue {
-    let size = (1 / Double(max(1, count))).squareRoot(), random = CounterRandom(seed: 0x0b5e, stream: UInt64(bitPattern: Int64(stream)))
+  /// M^1/2 xi for unit scale, xi random signs by value or by cell of `domain`; a field has values in all cells of `grid`.
+  private static func cotangent(like v: ObservableValue, values grid: Grid, on domain: any Domain, stream: Int) -> ObservableValue {
+    let random = CounterRandom(seed: 0x0b5e, stream: UInt64(bitPattern: Int64(stream)))
     switch v {
-    case .vector(let x): return .vector(x.indices.map { size * random.sign(component: 0, at: Index3(0, 0, $0)) })
+    case .vector(let x):
+      let size = (1 / Double(max(1, x.count))).squareRoot()
+      return .vector(x.indices.map { size * random.sign(component: 0, at: Index3(0, 0, $0)) })
     case .field(let f):
-      return .field(f.enumerated().map { c, p in
-        var out = FieldPart(p.box), at = 0
-        if p.box.isEmpty { return out }
-        for z in p.box.lower.z..<p.box.upper.z { for y in p.box.lower.y..<p.box.upper.y { for x in p.box.lower.x..<p.box.upper.x {
+      let size = (1 / Double(f.count * grid.count)).squareRoot(), box = domain.box
+      return .field(f.indices.map { c in
+        var out = FieldPart(box), at = 0
+        if box.isEmpty { return out }
+        for z in box.lower.z..<box.upper.z { for y in box.lower.y..<box.upper.y { for x in box.lower.x..<box.upper.x {
           out.values[at] = size * random.sign(component: c, at: Index3(z, y, x))
           at += 1
         } } }
@@ -194,11 +196,12 @@ struct BandAlignment {
   /// interval over the samples.
   func overlap(_ j: Int, _ c: Classes, replicas: Int) throws -> (Overlap, Interval) {
     let n = c.counts, g = c.bands.bands.map(\.sensitivity)
+    // A mean square over m latents has a relative standard error of sqrt(2/m).
+    var looked = [Double](repeating: 0, count: n.count)
+    for s in sampledCounts { for i in c.of.indices where c.of[i] >= 0 { looked[c.of[i]] += s[i] } }
+    let relative = looked.map { (2 / max(1, $0)).squareRoot() }
     func overlap(_ h: [Double], _ k: [Double]) -> Overlap {
-      let errors: (Double, Double) -> Double = { v, n in v * (2 / max(1, n)).squareRoot() }
-      var looked = [Double](repeating: 0, count: n.count)
-      for i in c.of.indices where c.of[i] >= 0 { for s in sampledCounts { looked[c.of[i]] += s[i] } }
-      return Overlap(diagonal: h, k, counts: n, errors: (zip(h, looked).map(errors), zip(k, looked).map(errors)))
+      Overlap(diagonal: h, k, counts: n, errors: (zip(h, relative).map { $0 * $1 }, zip(k, relative).map { $0 * $1 }))
     }
     let h = c.bands.bands.map(\.variance), best = overlap(h, zip(h, g).map { $0 * $1 })
     var units: [Int: [Double]] = [:]
@@ -231,13 +234,31 @@ struct Patch {
 extension ObservableReport.Alignment {
   init(_ a: BandAlignment, _ j: Int, noise theta: Double) throws {
     self.init()
-    let c = a.classes(j), (overlap, interval) = try a.overlap(j, c, replicas: 100)
+    let c = a.classes(j), (overlap, interval) = try a.overlap(j, c, replicas: 60)
     k = overlap.rank
     chance = overlap.chance
     if overlap.verdict == .defined { self.overlap = overlap.value; ci = [interval.lower, interval.upper] }
     let p = c.bands.prediction(weight: c.bands.spectrum.weight(normalised: 1), rate: .noise(theta))
     cv2 = c.bands.spectrum.relativeVariance
     maxGainDB = c.bands.maximumGain(rate: .noise(theta))
-    predictedCostDB = p.cost
+    predictedCostDB = p.cost; predictedGainDB = p.gain; predictedCostBits = p.rateCost
+  }
+
+  /// The full form of the pre-flight, with intervals over the samples and a verdict.
+  init(_ a: BandAlignment, _ j: Int, noise theta: Double, name: String) throws {
+    self.init()
+    let c = a.classes(j), found = try a.overlap(j, c, replicas: 200)
+    let full = try LatentGeometry.Alignment(
+      observable: name, bands: c.bands, rate: .noise(theta), samples: c.sensitivities, overlap: found, bootstrap: Bootstrap(replicas: 200, seed: 1))
+    k = found.0.rank
+    chance = found.0.chance
+    if found.0.verdict == .defined { overlap = found.1.value; ci = [found.1.lower, found.1.upper] }
+    func ends(_ i: Interval) -> [Double] { [i.lower, i.upper] }
+    cv2 = full.relativeVariance.value; cv2CI = ends(full.relativeVariance)
+    maxGainDB = full.maximumGain.value; maxGainCI = ends(full.maximumGain)
+    predictedCostDB = full.cost.value; predictedCostCI = ends(full.cost)
+    predictedGainDB = full.gain.value; predictedCostBits = full.rateCost.value
+    if let t = full.tenfold { tenfoldCostDB = t.cost; tenfoldCostBits = t.rateCost }
+    verdict = full.verdict
   }
 }

@@ -1,3 +1,4 @@
+import Codecs
 import Fields
 import MPI
 import Observables
@@ -62,7 +63,8 @@ extension FieldObserver {
     let subjects = observables.indices.map { j in
       BandAlignment.Subject(observable: observables[j], value: values[j], meanSquare: squares[j] / Double(max(1, counts[j])))
     }
-    let a = try BandAlignment(subjects, source, edge: point.edge, samples: 4, original: { original }, on: domain, ranks: ranks)
+    let blocks = SampledBlocks(LappedOrthogonalTransform(blockEdge: point.edge, grid: source.grid), count: 3, ranks: ranks)
+    let a = try BandAlignment(subjects, source, blocks, original: { original }, on: domain, ranks: ranks)
     for j in reports.indices {
       reports[j].predictedError = a.error(j, noise: point.noise)
       reports[j].alignment = try .init(a, j, noise: point.noise)

@@ -21,6 +21,8 @@ struct ObservationPlan {
   struct Field {
     /// Those that suit the field, in the order given.
     let observables: [any Observable]
+    /// As they were asked for, without the field.
+    let names: [String]
     /// Where its cells lie.
     let coordinates: Coordinates
   }
@@ -36,9 +38,9 @@ struct ObservationPlan {
   init(_ o: ObserveOptions, _ described: [FieldDescription], positions: [[[Double]]], ranks: borrowing Communicator) throws {
     fields = try ranks.agree {
       let catalogue = ObservationPlan.catalogue(o)
-      if o.specifications.isEmpty { return described.map { _ in Field(observables: [], coordinates: .unit) } }
+      if o.specifications.isEmpty { return described.map { _ in Field(observables: [], names: [], coordinates: .unit) } }
       let coordinates = try described.indices.map { try ObservationPlan.coordinates(of: described[$0], positions[$0]) }
-      var chosen = [[any Observable]](repeating: [], count: described.count)
+      var chosen = [[any Observable]](repeating: [], count: described.count), names = described.map { _ in [String]() }
       for text in o.specifications {
         let s = try catalogue.parse(text), observable = try catalogue.observable(s)
         let candidates = described.indices.filter { s.field == nil || described[$0].name == s.field }
@@ -51,11 +53,12 @@ struct ObservationPlan {
             try observable.check(components: described[i].components, grid: described[i].grid, coordinates: coordinates[i])
             suits = true
             chosen[i].append(observable)
+            names[i].append(s.field.map { String(text.dropFirst($0.count + 1)) } ?? text)
           } catch { refusal = refusal ?? ObservableError("\(described[i].name): \(error)") }
         }
         if let refusal, !suits { throw refusal }
       }
-      return described.indices.map { Field(observables: chosen[$0], coordinates: coordinates[$0]) }
+      return described.indices.map { Field(observables: chosen[$0], names: names[$0], coordinates: coordinates[$0]) }
     }
   }
 

@@ -17,7 +17,6 @@ struct SampledBlocks {
 
   /// - Parameter count: of boxes, at most all.
   init(_ transform: LappedOrthogonalTransform, count: Int, ranks: borrowing Communicator) {
-    self.transform = transform
     let runs = (0..<3).map { a -> [Range<Int>] in
       let cuts = transform.blockStarts(axis: a), step = SampledBlocks.edge / transform.blockEdge
       return stride(from: 0, to: cuts.count - 1, by: step).map { cuts[$0]..<cuts[min($0 + step, cuts.count - 1)] }
@@ -33,10 +32,17 @@ struct SampledBlocks {
       while chosen.contains(i) { i = (i + 1) % total }
       chosen.append(i)
     }
-    boxes = chosen.sorted().map { i in
+    self.init(transform, chosen.sorted().map { i in
       let r = [runs[0][i / (runs[1].count * runs[2].count)], runs[1][i / runs[2].count % runs[1].count], runs[2][i % runs[2].count]]
       return Box(lower: Index3(r[0].lowerBound, r[1].lowerBound, r[2].lowerBound), upper: Index3(r[0].upperBound, r[1].upperBound, r[2].upperBound))
-    }
+    }, ranks: ranks)
+  }
+  /// All tiles of the field.
+  init(tiles: TileGrid, _ transform: LappedOrthogonalTransform, ranks: borrowing Communicator) {
+    self.init(transform, (0..<tiles.count).map { tiles.box($0) }, ranks: ranks)
+  }
+  private init(_ transform: LappedOrthogonalTransform, _ boxes: [Box], ranks: borrowing Communicator) {
+    self.transform = transform; self.boxes = boxes
     frequencies = (0..<3).map { BandWeights.bands(transform, axis: $0) }
     let rank = ranks.rank, size = ranks.size
     mine = boxes.indices.filter { $0 % size == rank }
@@ -47,6 +53,13 @@ struct SampledBlocks {
   var grid: Grid { transform.grid }
   var bandCount: Int { transform.blockEdge * transform.blockEdge * transform.blockEdge }
   func around(_ i: Int, _ margin: Int) -> Box { boxes[i].dilated(by: margin, in: grid) }
+
+  /// The observable where it can be looked at sample by sample, and that is less work than the whole grid.
+  func piecewise(_ o: any Observable) -> (any LocalObservable)? {
+    guard let l = o as? any LocalObservable, l.reach <= 24 else { return nil }
+    let margin = transform.analysisHalo + l.reach
+    return boxes.indices.reduce(0) { $0 + around($1, margin).count } < grid.count ? l : nil
+  }
 
   /// The field around this rank's samples, masked cells NaN.
   ///

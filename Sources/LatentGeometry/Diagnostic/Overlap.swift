@@ -112,7 +112,11 @@ extension Overlap {
     let a = ranked(first), b = ranked(second)
     func latents(_ r: Ranked, _ h: [Double], _ share: Double) -> Double {
       var n = 0.0, sum = 0.0
-      for i in r.order { n += counts[i]; sum += counts[i] * h[i]; if sum >= share * r.trace { break } }
+      for i in r.order {
+        let missing = share * r.trace - sum
+        if missing <= counts[i] * h[i] { return n + min(counts[i], (missing / h[i]).rounded(.up)) }
+        n += counts[i]; sum += counts[i] * h[i]
+      }
       return n
     }
     let n = counts.reduce(0, +)

@@ -1,24 +1,27 @@
 import Fields
 import Observables
 import Statistics
-import Support
 
 /// What every observable must satisfy, on any domain: the same calls on all its participants.
-struct ObservableCase: Sendable, CustomStringConvertible {
-  let text: String
-  let components: Int
-  let grid: Grid
-  var coordinates = Coordinates.unit
+public struct ObservableCase: Sendable, CustomStringConvertible {
+  public let text: String
+  public let components: Int
+  public let grid: Grid
+  public var coordinates = Coordinates.unit
   /// Every how many cells one is NaN; 0: none.
-  var masked = 0
+  public var masked = 0
   /// o is linear: central differences are exact.
-  var linear = false
+  public var linear = false
   /// Added to the noise that fields are made of.
-  var offset = 0.0
-  var description: String { "\(text) \(components)x\(grid.shape)\(masked > 0 ? " masked" : "")" }
+  public var offset = 0.0
+  public init(text: String, components: Int, grid: Grid, coordinates: Coordinates = .unit, masked: Int = 0, linear: Bool = false, offset: Double = 0) {
+    self.text = text; self.components = components; self.grid = grid; self.coordinates = coordinates
+    self.masked = masked; self.linear = linear; self.offset = offset
+  }
+  public var description: String { "\(text) \(components)x\(grid.shape)\(masked > 0 ? " masked" : "")" }
 
   /// Noise of the cell's number, whatever the box.
-  func field(_ seed: UInt64, _ domain: any Domain, scale: Double = 1, offset: Double = 0, masked: Int = 0) -> FieldParts {
+  public func field(_ seed: UInt64, _ domain: any Domain, scale: Double = 1, offset: Double = 0, masked: Int = 0) -> FieldParts {
     (0..<components).map { c in
       var part = FieldPart(domain.box)
       Cells.forEach(domain.box) { i, k in
@@ -29,22 +32,22 @@ struct ObservableCase: Sendable, CustomStringConvertible {
       return part
     }
   }
-  func field(at u: FieldParts, plus h: Double, _ v: FieldParts) -> FieldParts {
+  public func field(at u: FieldParts, plus h: Double, _ v: FieldParts) -> FieldParts {
     zip(u, v).map { a, b in FieldPart(a.box, zip(a.values, b.values).map { $0 + h * $1 }) }
   }
 
-  struct Outcome: Sendable, Equatable {
+  public struct Outcome: Sendable, Equatable {
     /// Own part of values, tangents, adjoints and curvatures, as bits and with the cells they belong to.
-    var values: [UInt64] = [], tangent: [UInt64] = [], adjoint: [[UInt64]] = [], fields: [[UInt64]] = []
-    var dotError = 0.0, dotBound = 0.0
+    public var values: [UInt64] = [], tangent: [UInt64] = [], adjoint: [[UInt64]] = [], fields: [[UInt64]] = []
+    public var dotError = 0.0, dotBound = 0.0
     /// |o(u + h v) - o(u - h v) - 2 h J v| for h = 1e-2, 1e-3, and 2 h |J v|.
-    var differences: [Double] = [], sizes: [Double] = []
-    var scales: [Double] = []
-    var specification = ""
-    var curvatureError = 0.0
+    public var differences: [Double] = [], sizes: [Double] = []
+    public var scales: [Double] = []
+    public var specification = ""
+    public var curvatureError = 0.0
   }
 
-  func outcome(on domain: any Domain, catalogue: ObservableCatalogue = ObservableCatalogue()) throws -> Outcome {
+  public func outcome(on domain: any Domain, catalogue: ObservableCatalogue = ObservableCatalogue()) throws -> Outcome {
     var o = try catalogue.observable(text)
     try o.check(components: components, grid: grid, coordinates: coordinates)
     let u = field(1, domain, offset: offset, masked: masked), v = field(2, domain)
@@ -135,7 +138,7 @@ extension ObservableCase {
   ])
 
   /// The catalogue on grids of odd extents, extents of 1 and 2, with faces, wrapped, stretched and masked.
-  static let all: [ObservableCase] = {
+  public static let all: [ObservableCase] = {
     var out: [ObservableCase] = []
     for name in ["gradient", "vorticity", "strain", "divergence", "field"] {
       out += [ObservableCase(text: name, components: 3, grid: cube, linear: true),
@@ -175,4 +178,16 @@ extension ObservableCase {
     ]
     return out
   }()
+}
+
+public enum Cells {
+  /// Every cell of a box and its offset.
+  public static func forEach(_ box: Box, _ body: (Index3, Int) -> Void) {
+    if box.isEmpty { return }
+    var k = 0
+    for z in box.lower.z..<box.upper.z { for y in box.lower.y..<box.upper.y { for x in box.lower.x..<box.upper.x {
+      body(Index3(z, y, x), k)
+      k += 1
+    } } }
+  }
 }

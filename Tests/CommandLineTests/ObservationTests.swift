@@ -1,0 +1,107 @@
+import Foundation
+import HDF5
+import Support
+import Testing
+
+/// How a raw vector and a raw scalar of the workplace are read.
+private let vector = "--raw --type f32 --shape 3,32,32,32 --axes czyx --periodic xyz", scalar = "--raw --type f32 --shape 4,4,4"
+
+/// Observables that cannot be: said once, whatever the number of ranks, and nothing is written.
+private let refused: [Case] = [
+  Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe vortisity", 1, "there is no observable 'vortisity'; there are:", "vorticity", "weights:FILE.h5:DATASET", "lib:PATH.so:NAME", "spectrum("),
+  Case("compress DIR/numbers.raw -o DIR/y.ald --psnr 50 \(scalar) --observe vorticity", 1, "vorticity needs a vector"),
+  Case("compress DIR/numbers.raw -o DIR/y.ald --psnr 50 \(scalar) --observe spectrum", 1, "spectrum needs periodic axes; give --window hann"),
+  Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe spectrum(shells=1:20)", 1, "shell 20 lies beyond the Nyquist shell 16"),
+  Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe nothing/box16", 1, "there is no field 'nothing'"),
+  Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe box(sise=4)", 1, "box has no parameter 'sise'; allowed: size"),
+  Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe lib:DIR/none.so:f", 1, "none.so", "cannot be loaded"),
+  Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe weights:DIR/small.h5:nope", 1, "has neither a dataset nope nor a group"),
+  Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe weights:DIR/small.h5:cube", 1, "has extents [4, 5, 6], the field needs"),
+  Case("align DIR/velocity.raw --psnr 50 \(vector) --observe region(0:4,0:4)", 1, "region has 2 ranges, the field has 3 axes"),
+  Case("sweep DIR/numbers.raw \(scalar) --observe divergence", 1, "divergence needs a vector"),
+]
+/// With the library of the tests; its path takes LIB's place.
+private let broken: [Case] = [
+  Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe lib:LIB:nan", 1, "nan_value gives NaN or infinity"),
+  Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe lib:LIB:half", 1, "the library has no function half_jvp"),
+]
+private let accepted: [Case] = [
+  Case("compress DIR/numbers.raw -o DIR/y.ald --psnr 50 \(scalar) --observe spectrum,box(size=2) --window hann", 0, "spectrum(shells=all", "window=hann"),
+  Case("compress DIR/nan.raw -o DIR/y.ald --psnr 50 \(scalar) --observe mean", 0, "mean"),
+  Case("align DIR/nan.raw --psnr 50 \(scalar) --observe mean", 0, "mean: nothing to trade"),
+  Case("verify DIR/v.ald --against DIR/velocity.raw \(vector) --observe vorticity", 0, "vorticity", "error"),
+  Case("compare DIR/velocity.raw DIR/velocity.raw \(vector) --observe divergence", 0, "divergence", "error 0"),
+]
+
+@Suite(.serialized) struct ObservationTests {
+  private func tool(_ command: String, ranks: Int = 1) throws -> Launcher.Outcome {
+    let words = command.replacingOccurrences(of: "DIR", with: Workplace.shared.folder.path).split(separator: " ").map(String.init)
+    let tool = Launcher.product("alidade")
+    return ranks == 1 ? try Launcher.run(tool, arguments: words) : try Launcher.mpirun(ranks: ranks, executable: tool, arguments: words)
+  }
+  /// `result` of the report a command writes, as one text, and decoded.
+  private func result(_ command: String, ranks: Int) throws -> (text: String, fields: [[String: Any]], all: [String: Any]) {
+    let path = Workplace.shared.folder.appendingPathComponent("observed.json")
+    let out = try tool("\(command) -q --report \(path.path)", ranks: ranks)
+    #expect(out.status == 0, "\(command) on \(ranks): \(out.stderr)")
+    let all = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: path)) as? [String: Any])
+    let result = try #require(all["result"] as? [String: Any])
+    let text = String(decoding: try JSONSerialization.data(withJSONObject: result, options: .sortedKeys), as: UTF8.self)
+    return (text, result["fields"] as? [[String: Any]] ?? [], result)
+  }
+
+  @Test(arguments: refused) func refuses(_ c: Case) throws {
+    try c.check()
+    #expect(!FileManager.default.fileExists(atPath: Workplace.shared.folder.appendingPathComponent("y.ald").path))
+  }
+  @Test(arguments: [refused[0], refused[1], refused[3], refused[7]]) func refusesUnderMPI(_ c: Case) throws { try c.check(ranks: 3) }
+
+  @Test(.enabled(if: ObservableLibrary.path != nil, "no C compiler"), arguments: broken, [1, 2])
+  func refusesBrokenLibraries(_ c: Case, ranks: Int) throws {
+    try Case(c.command.replacingOccurrences(of: "LIB", with: ObservableLibrary.path!), c.code).check(ranks: ranks)
+    let out = try tool(c.command.replacingOccurrences(of: "LIB", with: ObservableLibrary.path!))
+    for words in c.says { #expect(out.stderr.contains(words), "\(out.stderr)") }
+  }
+
+  /// Errors, predictions and alignment do not depend on ranks; the law's errors are those measured.
+  @Test func compressPredicts() throws {
+    let command = "compress DIR/velocity.raw -o DIR/v.ald --psnr 60 --codec lot16 \(vector) --observe vorticity,divergence,box(size=8),dissipation,potential,pdf,spectrum"
+    let first = try result(command, ranks: 1)
+    let observables = try #require(first.fields[0]["observables"] as? [[String: Any]])
+    #expect(observables.count == 7)
+    for o in observables.prefix(5) {
+      let error = try #require(o["error"] as? Double), predicted = try #require(o["predicted_error"] as? Double)
+      #expect(abs(predicted / error - 1) < 0.15, "\(o["name"]!): \(error), predicted \(predicted)")
+      let a = try #require(o["alignment"] as? [String: Any])
+      #expect(try #require(a["cv2"] as? Double) > 0)
+      #expect(try #require(a["predicted_cost_db"] as? Double) > 0)
+    }
+    for n in [2, 3, 8] { #expect(try result(command, ranks: n).text == first.text, "\(n) ranks") }
+    for c in accepted { try c.check() }
+  }
+
+  @Test func alignTellsBeforehand() throws {
+    let map = Workplace.shared.folder.appendingPathComponent("map.h5").path
+    let command = "align DIR/velocity.raw --psnr 60 \(vector) --observe box(size=8),vorticity,dissipation,kineticenergy --map \(map)"
+    let first = try result(command, ranks: 1)
+    let observables = try #require(first.fields[0]["observables"] as? [[String: Any]])
+    let verdicts = observables.compactMap { ($0["alignment"] as? [String: Any])?["verdict"] as? String }
+    #expect(verdicts[0].hasPrefix("keeping box(size=8) 10x better"), "\(verdicts)")
+    #expect(verdicts[1].hasPrefix("vorticity cannot gain more than"), "\(verdicts)")
+    for n in [2, 4, 8] { #expect(try result(command, ranks: n).text == first.text, "\(n) ranks") }
+    let tiles = try Dataset(in: try File.open(map), try #require(first.fields[0]["name"] as? String) + "/0/vorticity/cv2")
+    #expect(tiles.shape == [2, 2, 2])
+  }
+
+  @Test func sweepFollowsTheLaw() throws {
+    let command = "sweep DIR/velocity.raw \(vector) --rates 2,4 --weights 1,4 --observe vorticity,divergence"
+    let first = try result(command, ranks: 1)
+    let sweep = try #require(first.all["sweep"] as? [String: Any]), cells = try #require(sweep["cells"] as? [[String: Any]])
+    #expect(cells.count == 8)
+    for c in cells {
+      let measured = try #require(c["cost_db"] as? Double), law = try #require(c["predicted_cost_db"] as? Double)
+      #expect(abs(measured - law) < 0.35, "\(c)")
+    }
+    #expect(try result(command, ranks: 3).text == first.text)
+  }
+}
