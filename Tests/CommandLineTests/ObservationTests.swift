@@ -17,7 +17,7 @@ private let refused: [Case] = [
   Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe lib:DIR/none.so:f", 1, "none.so", "cannot be loaded"),
   Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe weights:DIR/small.h5:nope", 1, "has neither a dataset nope nor a group"),
   Case("compress DIR/velocity.raw -o DIR/y.ald --psnr 50 \(vector) --observe weights:DIR/small.h5:cube", 1, "has extents [4, 5, 6], the field needs"),
-  Case("align DIR/velocity.raw --psnr 50 \(vector) --observe region(0:4,0:4)", 1, "region has 2 ranges, the field has 3 axes"),
+  Case("align DIR/velocity.raw --psnr 50 \(vector) --observe region(0:4,0:4)", 1, "region(0:4,0:4) has 2 ranges, the field has 3 axes"),
   Case("sweep DIR/numbers.raw \(scalar) --observe divergence", 1, "divergence needs a vector"),
 ]
 /// With the library of the tests; its path takes LIB's place.
@@ -90,7 +90,7 @@ private let accepted: [Case] = [
     #expect(verdicts[1].hasPrefix("vorticity cannot gain more than"), "\(verdicts)")
     for n in [2, 4, 8] { #expect(try result(command, ranks: n).text == first.text, "\(n) ranks") }
     let tiles = try Dataset(in: try File.open(map), try #require(first.fields[0]["name"] as? String) + "/0/vorticity/cv2")
-    #expect(tiles.shape == [2, 2, 2])
+    #expect(tiles.shape == [1, 1, 1])
   }
 
   @Test func sweepFollowsTheLaw() throws {
@@ -100,7 +100,8 @@ private let accepted: [Case] = [
     #expect(cells.count == 8)
     for c in cells {
       let measured = try #require(c["cost_db"] as? Double), law = try #require(c["predicted_cost_db"] as? Double)
-      #expect(abs(measured - law) < 0.35, "\(c)")
+      // A small field: tables and contexts learn little.
+      #expect(abs(measured - law) < 0.2 + 0.4 * law, "\(c)")
     }
     #expect(try result(command, ranks: 3).text == first.text)
   }
