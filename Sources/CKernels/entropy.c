@@ -43,41 +43,61 @@ ALD_CLONES static uint32_t buckets(const int32_t *restrict val, size_t n, uint8_
   return all;
 }
 
-static const size_t push_bytes = (size_t)ALD_CLASSES * ALD_SYMBOLS * sizeof(ald_push), slot_bytes = (size_t)ALD_CLASSES * ONE * 4;
+static const size_t slot_bytes = (size_t)ALD_CLASSES * ONE * 4;
 
 ald_tables *ald_tables_make(const uint16_t *freq) {
-  ald_tables *t = malloc(sizeof *t);
+  ald_tables *t = calloc(1, sizeof *t + (size_t)ALD_CLASSES * ALD_SYMBOLS * sizeof(ald_push));
   if (!t) return NULL;
-  // Zero pages of the system: those of classes without a table are never touched.
-  void *memory = mmap(NULL, push_bytes + slot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) { free(t); return NULL; }
-  t->slot = memory;
-  t->push = (ald_push *)(void *)((uint8_t *)memory + slot_bytes);
-#ifdef MADV_POPULATE_WRITE
-  // The others in one go, which is cheaper than a fault for each; it does not matter if that fails.
-  int low = 0, high = ALD_CLASSES;
-  while (low < high && freq[low * ALD_SYMBOLS + ALD_ESCAPE] == 0) low++;
-  while (low < high && freq[(high - 1) * ALD_SYMBOLS + ALD_ESCAPE] == 0) high--;
-  if (low < high) madvise(t->slot + low * ONE, (size_t)(high - low) * ONE * 4, MADV_POPULATE_WRITE);
-#endif
+  t->push = (ald_push *)(void *)(t + 1);
   for (int c = 0; c < ALD_CLASSES; c++, freq += ALD_SYMBOLS) {
     ald_push *p = t->push + c * ALD_SYMBOLS;
-    uint32_t *row = t->slot + c * ONE, sum = 0;
+    uint32_t sum = 0;
     for (uint32_t s = 0; s < ALD_SYMBOLS; s++) {
       const uint32_t f = freq[s];
       if (f == 0) continue;
       if (sum + f > ONE || f == ONE || (s > ALD_LARGEST && s < ALD_ESCAPE)) { ald_tables_free(t); return NULL; }
       // A reciprocal of 1 would need 65 bits: the one below gives quotients smaller by one, which the bias makes up for.
       p[s] = (ald_push){f == 1 ? ~0ull : ~0ull / f + 1, f << 20, (uint16_t)(f == 1 ? sum + ONE - 1 : sum), (uint16_t)(ONE - f)};
-      for (uint32_t k = 0; k < f; k++) row[sum + k] = k << 20 | s << 12 | f;
       sum += f;
     }
     if (sum && (sum != ONE || freq[ALD_ESCAPE] == 0)) { ald_tables_free(t); return NULL; }
   }
   return t;
 }
+
+// The slots of tables that are gone serve the next ones: fresh pages cost more than what is written there.
+static uint32_t *kept_slots;
+static void give_slots(uint32_t *slot) {
+  if ((slot = __atomic_exchange_n(&kept_slots, slot, __ATOMIC_ACQ_REL))) munmap(slot, slot_bytes);
+}
+// Made when a first stream is decoded, by one thread or by several: one of theirs is kept.
+static const uint32_t *slots_of(const ald_tables *t) {
+  uint32_t *slot = __atomic_load_n(&t->slot, __ATOMIC_ACQUIRE), *none = NULL;
+  if (slot) return slot;
+  if (!(slot = __atomic_exchange_n(&kept_slots, NULL, __ATOMIC_ACQ_REL))) {
+    void *memory = mmap(NULL, slot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return NULL;
+#ifdef MADV_POPULATE_WRITE
+    madvise(memory, slot_bytes, MADV_POPULATE_WRITE);   // cheaper than a fault for each page; it does not matter if that fails
+#endif
+    slot = memory;
+  }
+  for (int c = 0; c < ALD_CLASSES; c++) {
+    const ald_push *p = t->push + c * ALD_SYMBOLS;
+    uint32_t *row = slot + (size_t)c * ONE;
+    if (!p[ALD_ESCAPE].limit) { memset(row, 0, ONE * 4); continue; }
+    for (uint32_t s = 0; s < ALD_SYMBOLS; s++) {
+      const uint32_t f = p[s].limit >> 20;
+      for (uint32_t k = 0; k < f; k++) row[k] = k << 20 | s << 12 | f;
+      row += f;
+    }
+  }
+  if (__atomic_compare_exchange_n((uint32_t **)&t->slot, &none, slot, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return slot;
+  give_slots(slot);
+  return none;
+}
 void ald_tables_free(ald_tables *t) {
-  if (t) munmap(t->slot, push_bytes + slot_bytes);
+  if (t && t->slot) give_slots(t->slot);
   free(t);
 }
 
@@ -200,7 +220,7 @@ size_t ald_encode(const ald_tables *t, const uint8_t *cls, const int32_t *val, s
 
 int ald_decoder_open(ald_decoder *d, const ald_tables *t, const uint8_t *in, size_t size) {
   memset(d, 0, sizeof *d);
-  d->slot = t->slot;
+  if (!(d->slot = slots_of(t))) return -1;
   size_t o = 0;
   uint64_t v = 0;
   for (int shift = 0;; shift += 7) {
@@ -270,14 +290,14 @@ int32_t ald_decode_last(ald_decoder *d, int cls) {
   return v;
 }
 
-// Whole eights of symbols with the states in registers; returns how many.
-static inline __attribute__((always_inline)) size_t eights(ald_decoder *d, const uint8_t *cls, size_t n, uint8_t *sym, const uint32_t lanes) {
+// Symbols with the states in registers, as long as words are not short; returns how many.
+static inline __attribute__((always_inline)) size_t quick_symbols(ald_decoder *d, const uint8_t *cls, size_t n, uint8_t *sym, const uint32_t lanes) {
   const uint32_t *slot = d->slot;
   const uint8_t *p = d->words;
   const int64_t safe = (d->end - p) / 2 - 8;
   int64_t word = 0;
   uint32_t x[ALD_LANES];
-  size_t i = 0;
+  size_t i = 0, rest = 0;
   for (uint32_t l = 0; l < lanes; l++) x[l] = d->state[(d->lane + l) & (lanes - 1)];
 #define TAKE(k) do {                                                                                         \
     const uint32_t s = x[k % lanes], e = slot[(uint32_t)cls[i + k] << ALD_PROB_BITS | (s & (ONE - 1))];        \
@@ -287,18 +307,26 @@ static inline __attribute__((always_inline)) size_t eights(ald_decoder *d, const
     sym[i + k] = (uint8_t)(e >> 12);                                                                         \
   } while (0)
   for (; i + 8 <= n && word <= safe; i += 8) { TAKE(0); TAKE(1); TAKE(2); TAKE(3); TAKE(4); TAKE(5); TAKE(6); TAKE(7); }
+  if (n - i < 8 && word <= safe) {
+    rest = n - i;
+#define REST(k) if (rest == k) goto done; TAKE(k)
+    REST(0); REST(1); REST(2); REST(3); REST(4); REST(5); REST(6);
+#undef REST
+  }
+done:
 #undef TAKE
   for (uint32_t l = 0; l < lanes; l++) d->state[(d->lane + l) & (lanes - 1)] = x[l];
+  d->lane = (d->lane + (uint32_t)rest) & d->lane_mask;
   d->words = p + 2 * word;
-  return i;
+  return i + rest;
 }
 static void run_symbols(ald_decoder *d, const uint8_t *cls, size_t n, uint8_t *sym) {
   size_t i = 0;
-  switch (n < 8 ? 8 : d->lane_mask) {
-    case 0: i = eights(d, cls, n, sym, 1); break;
-    case 1: i = eights(d, cls, n, sym, 2); break;
-    case 3: i = eights(d, cls, n, sym, 4); break;
-    case 7: i = eights(d, cls, n, sym, 8); break;
+  switch (d->lane_mask) {
+    case 0: i = quick_symbols(d, cls, n, sym, 1); break;
+    case 1: i = quick_symbols(d, cls, n, sym, 2); break;
+    case 3: i = quick_symbols(d, cls, n, sym, 4); break;
+    case 7: i = quick_symbols(d, cls, n, sym, 8); break;
   }
   for (; i < n; i++) sym[i] = (uint8_t)decode_symbol(d, cls[i]);
 }
@@ -309,25 +337,32 @@ static void run_values(ald_decoder *d, const uint8_t *sym, size_t n, int32_t *va
 }
 #if defined(__x86_64__)
 // Eight symbols below 16 at once: a byte each, the signs of those that are not 0 put beside them.
+__attribute__((target("avx2,bmi2,popcnt"))) static inline __m256i eight_values(const uint8_t *bits, uint64_t eight, int64_t *bit) {
+  const uint64_t coded = (eight + 0x0f * BYTES) >> 4 & BYTES;
+  const uint64_t sign = _pdep_u64(ald_load64(bits + (*bit >> 3)) >> (*bit & 7), coded);
+  *bit += __builtin_popcountll(coded);
+  const uint64_t v = (eight ^ ((sign << 8) - sign)) + sign;
+  return _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((int64_t)v));
+}
 __attribute__((target("avx2,bmi2,popcnt"))) static void run_values_avx2(ald_decoder *d, const uint8_t *sym, size_t n, int32_t *val) {
   int64_t bit = d->bit;
   size_t i = 0;
   for (; i + 8 <= n; i += 8) {
     const uint64_t eight = ald_load64(sym + i);
-    if (__builtin_expect((eight & 0xf0 * BYTES) == 0, 1)) {
-      const uint64_t coded = (eight + 0x0f * BYTES) >> 4 & BYTES;
-      const uint64_t sign = _pdep_u64(ald_load64(d->bits + (bit >> 3)) >> (bit & 7), coded);
-      bit += __builtin_popcountll(coded);
-      const uint64_t v = (eight ^ ((sign << 8) - sign)) + sign;
-      _mm256_storeu_si256((__m256i *)(void *)(val + i), _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((int64_t)v)));
-    } else for (size_t k = i; k < i + 8; k++) val[k] = value_at(d->bits, &bit, sym[k]);
+    if (__builtin_expect((eight & 0xf0 * BYTES) == 0, 1)) _mm256_storeu_si256((__m256i *)(void *)(val + i), eight_values(d->bits, eight, &bit));
+    else for (size_t k = i; k < i + 8; k++) val[k] = value_at(d->bits, &bit, sym[k]);
   }
-  for (; i < n; i++) val[i] = value_at(d->bits, &bit, sym[i]);
+  // The rest with zeros behind it.
+  const uint64_t eight = n > i ? ald_load64(sym + i) << 8 * (i + 8 - n) >> 8 * (i + 8 - n) : 0;
+  if (__builtin_expect((eight & 0xf0 * BYTES) == 0, 1)) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    _mm256_maskstore_epi32(val + i, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n - i)), lanes), eight_values(d->bits, eight, &bit));
+  } else for (; i < n; i++) val[i] = value_at(d->bits, &bit, sym[i]);
   d->bit = bit;
 }
 #endif
 void ald_decode_run(ald_decoder *d, const uint8_t *cls, size_t n, int32_t *val) {
-  uint8_t sym[RUN];
+  uint8_t sym[RUN + 8];
   const int wide = is_wide();
   for (size_t i = 0; i < n; i += RUN) {
     const size_t k = n - i < RUN ? n - i : RUN;

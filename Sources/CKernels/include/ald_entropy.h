@@ -32,10 +32,10 @@ typedef struct ald_push {
   uint16_t bias, rest;   // sum of the frequencies before; 4096 - f
 } ald_push;
 
-// What the coder reads of all classes; shared by threads, never changed.
+// What the coder reads of all classes; shared by threads.
 typedef struct ald_tables {
   ald_push *push;        // [class][symbol]
-  uint32_t *slot;        // [class][slot]: distance from the symbol's first slot << 20 | symbol << 12 | frequency
+  uint32_t *slot;        // [class][slot]: distance from the symbol's first slot << 20 | symbol << 12 | frequency; NULL until needed
 } ald_tables;
 
 // Tables of frequencies [class][symbol], each class summing to 4096 with a frequency for the escape, or to 0: a class
@@ -60,7 +60,7 @@ static inline size_t ald_encode_bound(size_t n) { return n * 6 + 64; }
 size_t ald_encode(const ald_tables *t, const uint8_t *cls, const int32_t *val, size_t n, uint8_t *scratch,
                   uint8_t *out, size_t cap);
 
-// Opens a stream made by ald_encode. Returns 0, or -1 when it cannot be one.
+// Opens a stream made by ald_encode. Returns 0, or -1 when it cannot be one, or without memory.
 int ald_decoder_open(ald_decoder *d, const ald_tables *t, const uint8_t *in, size_t size);
 // Next value; the classes must be those of the encoder, in its order. What is read past the end of a stream is zero.
 static inline int32_t ald_decode(ald_decoder *d, int cls);
