@@ -33,7 +33,7 @@ static inline uint32_t bucket(uint32_t m) {
   return m < 16 ? m : (x.i >> 21) - 4 * 127;
 }
 // Buckets of n values; returns all magnitudes or-ed.
-ALD_CLONES static uint32_t buckets(const int32_t *restrict val, size_t n, uint8_t *restrict sym) {
+ALD_WIDE_CLONES static uint32_t buckets(const int32_t *restrict val, size_t n, uint8_t *restrict sym) {
   uint32_t all = 0;
   for (size_t i = 0; i < n; i++) {
     uint32_t m = magnitude(val[i]);
@@ -142,14 +142,52 @@ static inline __attribute__((always_inline)) uint8_t *encode_words(const ald_pus
   *bad = missing >> 31;
   return p;
 }
+#if defined(__x86_64__)
+// Whole eights with their states in one register: the same integers. Words leave in the order of the states.
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,popcnt")))
+static uint8_t *encode_avx512(const ald_push *table, const uint8_t *cls, const uint8_t *sym, size_t n, uint32_t *state, uint8_t *p, uint32_t *bad) {
+  const __m512i low32 = _mm512_set1_epi64(0xffffffff), low16 = _mm512_set1_epi64(0xffff);
+  __m512i x = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)state));
+  __mmask8 missing = 0;
+  for (size_t i = n; i > 0; i -= 8) {
+    const __m256i c = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(cls + i - 8)));
+    const __m256i s = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(sym + i - 8)));
+    const __m256i at = _mm256_add_epi32(_mm256_slli_epi32(c, 8), _mm256_add_epi32(s, s));
+    const __m512i reciprocal = _mm512_i32gather_epi64(at, table, 8), rest = _mm512_i32gather_epi64(at, (const char *)table + 8, 8);
+    const __mmask8 full = _mm512_cmpge_epu64_mask(x, _mm512_and_si512(rest, low32));
+    missing |= _mm512_testn_epi64_mask(rest, rest);
+    const uint32_t count = (uint32_t)__builtin_popcount(full);
+    p -= 2 * count;
+    _mm_mask_storeu_epi16(p, (__mmask8)((1u << count) - 1), _mm512_cvtepi64_epi16(_mm512_maskz_compress_epi64(full, x)));
+    x = _mm512_mask_srli_epi64(x, full, x, 16);
+    const __m512i q = _mm512_srli_epi64(_mm512_add_epi64(_mm512_srli_epi64(_mm512_mul_epu32(x, reciprocal), 32),
+                                                         _mm512_mul_epu32(x, _mm512_srli_epi64(reciprocal, 32))), 32);
+    x = _mm512_add_epi64(_mm512_add_epi64(x, _mm512_and_si512(_mm512_srli_epi64(rest, 32), low16)),
+                         _mm512_mul_epu32(q, _mm512_srli_epi64(rest, 48)));
+  }
+  _mm256_storeu_si256((__m256i *)(void *)state, _mm512_cvtepi64_epi32(x));
+  *bad = missing != 0;
+  return p;
+}
+#endif
 static uint8_t *encode_lanes(const ald_tables *t, const uint8_t *cls, const uint8_t *sym, size_t n, int log, uint32_t *state, uint8_t *end,
                              uint32_t *bad) {
   switch (log) {
     case 0: return encode_words(t->push, cls, sym, n, 1, state, end, bad);
     case 1: return encode_words(t->push, cls, sym, n, 2, state, end, bad);
     case 2: return encode_words(t->push, cls, sym, n, 4, state, end, bad);
-    default: return encode_words(t->push, cls, sym, n, 8, state, end, bad);
   }
+#if defined(__x86_64__)
+  if (ald_simd_level() >= ALD_SIMD_AVX512) {
+    const size_t eights = n & ~(size_t)7;
+    uint32_t missing;
+    end = encode_words(t->push, cls + eights, sym + eights, n - eights, 8, state, end, bad);
+    end = encode_avx512(t->push, cls, sym, eights, state, end, &missing);
+    *bad |= missing;
+    return end;
+  }
+#endif
+  return encode_words(t->push, cls, sym, n, 8, state, end, bad);
 }
 
 typedef struct bit_writer { uint8_t *to; uint64_t buffer; uint32_t count; } bit_writer;
