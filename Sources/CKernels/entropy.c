@@ -43,7 +43,8 @@ ALD_WIDE_CLONES static uint32_t buckets(const int32_t *restrict val, size_t n, u
   return all;
 }
 
-static const size_t slot_bytes = (size_t)ALD_CLASSES * ONE * 4;
+// Symbols of the slots, then ranges: what decoding reads at random is small enough for the caches.
+static const size_t all_slots = (size_t)ALD_CLASSES * ONE, slot_bytes = (size_t)ALD_CLASSES * (ONE + 4 * ALD_SYMBOLS);
 
 ald_tables *ald_tables_make(const uint16_t *freq) {
   ald_tables *t = calloc(1, sizeof *t + (size_t)ALD_CLASSES * ALD_SYMBOLS * sizeof(ald_push));
@@ -66,13 +67,13 @@ ald_tables *ald_tables_make(const uint16_t *freq) {
 }
 
 // The slots of tables that are gone serve the next ones: fresh pages cost more than what is written there.
-static uint32_t *kept_slots;
-static void give_slots(uint32_t *slot) {
+static uint8_t *kept_slots;
+static void give_slots(uint8_t *slot) {
   if ((slot = __atomic_exchange_n(&kept_slots, slot, __ATOMIC_ACQ_REL))) munmap(slot, slot_bytes);
 }
 // Made when a first stream is decoded, by one thread or by several: one of theirs is kept.
-static const uint32_t *slots_of(const ald_tables *t) {
-  uint32_t *slot = __atomic_load_n(&t->slot, __ATOMIC_ACQUIRE), *none = NULL;
+static const uint8_t *slots_of(const ald_tables *t) {
+  uint8_t *slot = __atomic_load_n(&t->slot, __ATOMIC_ACQUIRE), *none = NULL;
   if (slot) return slot;
   if (!(slot = __atomic_exchange_n(&kept_slots, NULL, __ATOMIC_ACQ_REL))) {
     void *memory = mmap(NULL, slot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -84,15 +85,18 @@ static const uint32_t *slots_of(const ald_tables *t) {
   }
   for (int c = 0; c < ALD_CLASSES; c++) {
     const ald_push *p = t->push + c * ALD_SYMBOLS;
-    uint32_t *row = slot + (size_t)c * ONE;
-    if (!p[ALD_ESCAPE].limit) { memset(row, 0, ONE * 4); continue; }
+    uint8_t *row = slot + (size_t)c * ONE;
+    uint32_t *range = (uint32_t *)(void *)(slot + all_slots) + c * ALD_SYMBOLS, sum = 0;
+    memset(range, 0, 4 * ALD_SYMBOLS);
+    if (!p[ALD_ESCAPE].limit) { memset(row, 0, ONE); continue; }
     for (uint32_t s = 0; s < ALD_SYMBOLS; s++) {
       const uint32_t f = p[s].limit >> 20;
-      for (uint32_t k = 0; k < f; k++) row[k] = k << 20 | s << 12 | f;
-      row += f;
+      memset(row, (int)s, f);
+      range[s] = sum << 16 | f;
+      row += f; sum += f;
     }
   }
-  if (__atomic_compare_exchange_n((uint32_t **)&t->slot, &none, slot, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return slot;
+  if (__atomic_compare_exchange_n((uint8_t **)&t->slot, &none, slot, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return slot;
   give_slots(slot);
   return none;
 }
@@ -259,6 +263,7 @@ size_t ald_encode(const ald_tables *t, const uint8_t *cls, const int32_t *val, s
 int ald_decoder_open(ald_decoder *d, const ald_tables *t, const uint8_t *in, size_t size) {
   memset(d, 0, sizeof *d);
   if (!(d->slot = slots_of(t))) return -1;
+  d->range = (const uint32_t *)(const void *)(d->slot + all_slots);
   size_t o = 0;
   uint64_t v = 0;
   for (int shift = 0;; shift += 7) {
@@ -294,8 +299,8 @@ int ald_decoder_close(const ald_decoder *d) {
 // The symbol of the next value; past the end of the stream words are zero.
 static inline uint32_t decode_symbol(ald_decoder *d, int cls) {
   const uint32_t x = d->state[d->lane];
-  const uint32_t e = d->slot[(uint32_t)cls << ALD_PROB_BITS | (x & (ONE - 1))];
-  uint32_t y = (e & (ONE - 1)) * (x >> ALD_PROB_BITS) + (e >> 20);
+  const uint32_t at = x & (ONE - 1), symbol = d->slot[(uint32_t)cls << ALD_PROB_BITS | at];
+  uint32_t y = ald_popped(x, at, d->range[(uint32_t)cls * ALD_SYMBOLS + symbol]);
   if (y < LOWER) {
     y <<= 16;
     if (d->words > d->words_safe) d->failed = 1;
@@ -303,7 +308,7 @@ static inline uint32_t decode_symbol(ald_decoder *d, int cls) {
   }
   d->state[d->lane] = y;
   d->lane = (d->lane + 1) & d->lane_mask;
-  return e >> 12 & 255;
+  return symbol;
 }
 static inline int32_t value_at(const uint8_t *bits, int64_t *bit, uint32_t s) {
   const ald_bucket b = ald_buckets[s];
@@ -330,19 +335,20 @@ int32_t ald_decode_last(ald_decoder *d, int cls) {
 
 // Symbols with the states in registers, as long as words are not short; returns how many.
 static inline __attribute__((always_inline)) size_t quick_symbols(ald_decoder *d, const uint8_t *cls, size_t n, uint8_t *sym, const uint32_t lanes) {
-  const uint32_t *slot = d->slot;
+  const uint8_t *slot = d->slot;
+  const uint32_t *range = d->range;
   const uint8_t *p = d->words;
   const int64_t safe = (d->end - p) / 2 - 8;
   int64_t word = 0;
   uint32_t x[ALD_LANES];
   size_t i = 0, rest = 0;
   for (uint32_t l = 0; l < lanes; l++) x[l] = d->state[(d->lane + l) & (lanes - 1)];
-#define TAKE(k) do {                                                                                         \
-    const uint32_t s = x[k % lanes], e = slot[(uint32_t)cls[i + k] << ALD_PROB_BITS | (s & (ONE - 1))];        \
-    const uint32_t y = (e & (ONE - 1)) * (s >> ALD_PROB_BITS) + (e >> 20), longer = y << 16 | ald_load16(p + 2 * word); \
-    word += y < LOWER;                                                                                       \
-    x[k % lanes] = y < LOWER ? longer : y;                                                                   \
-    sym[i + k] = (uint8_t)(e >> 12);                                                                         \
+#define TAKE(k) do {                                                                                                    \
+    const uint32_t c = cls[i + k], s = x[k % lanes], at = s & (ONE - 1), symbol = slot[c << ALD_PROB_BITS | at];        \
+    const uint32_t y = ald_popped(s, at, range[c * ALD_SYMBOLS + symbol]), longer = y << 16 | ald_load16(p + 2 * word); \
+    word += y < LOWER;                                                                                                  \
+    x[k % lanes] = y < LOWER ? longer : y;                                                                              \
+    sym[i + k] = (uint8_t)symbol;                                                                                       \
   } while (0)
   for (; i + 8 <= n && word <= safe; i += 8) { TAKE(0); TAKE(1); TAKE(2); TAKE(3); TAKE(4); TAKE(5); TAKE(6); TAKE(7); }
   if (n - i < 8 && word <= safe) {
