@@ -1,4 +1,5 @@
 #pragma STDC FP_CONTRACT OFF
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "CKernels.h"
@@ -61,12 +62,13 @@ void ald_bands_survey(const int32_t *q, ald_tile_shape *s) {
 }
 size_t ald_bands_count(const ald_tile_shape *s) { return s->kind == ALD_BANDS_LOT ? lot_count(s) : wavelet_count(s); }
 
-ALD_CLONES size_t ald_bands_symbols(const int32_t *q, const ald_tile_shape *s, const ald_band_model *m, uint8_t *cls, int32_t *val) {
+ALD_WIDE_CLONES size_t ald_bands_symbols(const int32_t *q, const ald_tile_shape *s, const ald_band_model *m, uint8_t *cls, int32_t *val) {
   size_t n = s->kind == ALD_BANDS_LOT ? lot_run(MODE_SYMBOLS, q, 0, 0, s, m, cls, val, 0) : wavelet_run(MODE_SYMBOLS, q, 0, 0, s, m, cls, val, 0);
   return n == (size_t)-1 ? 0 : n;
 }
-ALD_CLONES int ald_bands_decode(ald_decoder *d, const ald_tile_shape *s, const ald_band_model *m, int32_t *q) {
-  memset(q, 0, sizeof *q * (size_t)s->n[0] * (size_t)s->n[1] * (size_t)s->n[2]);
+ALD_WIDE_CLONES int ald_bands_decode(ald_decoder *d, const ald_tile_shape *s, const ald_band_model *m, int32_t *q) {
+  const size_t cells = (size_t)s->n[0] * (size_t)s->n[1] * (size_t)s->n[2];
+  if (ald_bands_count(s) < cells) memset(q, 0, sizeof *q * cells);
   size_t n = s->kind == ALD_BANDS_LOT ? lot_run(MODE_DECODE, 0, q, d, s, m, 0, 0, 0) : wavelet_run(MODE_DECODE, 0, q, d, s, m, 0, 0, 0);
   return n == (size_t)-1 ? -1 : 0;
 }

@@ -33,7 +33,7 @@ static inline uint32_t bucket(uint32_t m) {
   return m < 16 ? m : (x.i >> 21) - 4 * 127;
 }
 // Buckets of n values; returns all magnitudes or-ed.
-ALD_CLONES static uint32_t buckets(const int32_t *restrict val, size_t n, uint8_t *restrict sym) {
+ALD_WIDE_CLONES static uint32_t buckets(const int32_t *restrict val, size_t n, uint8_t *restrict sym) {
   uint32_t all = 0;
   for (size_t i = 0; i < n; i++) {
     uint32_t m = magnitude(val[i]);
@@ -43,41 +43,65 @@ ALD_CLONES static uint32_t buckets(const int32_t *restrict val, size_t n, uint8_
   return all;
 }
 
-static const size_t push_bytes = (size_t)ALD_CLASSES * ALD_SYMBOLS * sizeof(ald_push), slot_bytes = (size_t)ALD_CLASSES * ONE * 4;
+// Symbols of the slots, then ranges: what decoding reads at random is small enough for the caches.
+static const size_t all_slots = (size_t)ALD_CLASSES * ONE, slot_bytes = (size_t)ALD_CLASSES * (ONE + 4 * ALD_SYMBOLS);
 
 ald_tables *ald_tables_make(const uint16_t *freq) {
-  ald_tables *t = malloc(sizeof *t);
+  ald_tables *t = calloc(1, sizeof *t + (size_t)ALD_CLASSES * ALD_SYMBOLS * sizeof(ald_push));
   if (!t) return NULL;
-  // Zero pages of the system: those of classes without a table are never touched.
-  void *memory = mmap(NULL, push_bytes + slot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) { free(t); return NULL; }
-  t->slot = memory;
-  t->push = (ald_push *)(void *)((uint8_t *)memory + slot_bytes);
-#ifdef MADV_POPULATE_WRITE
-  // The others in one go, which is cheaper than a fault for each; it does not matter if that fails.
-  int low = 0, high = ALD_CLASSES;
-  while (low < high && freq[low * ALD_SYMBOLS + ALD_ESCAPE] == 0) low++;
-  while (low < high && freq[(high - 1) * ALD_SYMBOLS + ALD_ESCAPE] == 0) high--;
-  if (low < high) madvise(t->slot + low * ONE, (size_t)(high - low) * ONE * 4, MADV_POPULATE_WRITE);
-#endif
+  t->push = (ald_push *)(void *)(t + 1);
   for (int c = 0; c < ALD_CLASSES; c++, freq += ALD_SYMBOLS) {
     ald_push *p = t->push + c * ALD_SYMBOLS;
-    uint32_t *row = t->slot + c * ONE, sum = 0;
+    uint32_t sum = 0;
     for (uint32_t s = 0; s < ALD_SYMBOLS; s++) {
       const uint32_t f = freq[s];
       if (f == 0) continue;
       if (sum + f > ONE || f == ONE || (s > ALD_LARGEST && s < ALD_ESCAPE)) { ald_tables_free(t); return NULL; }
       // A reciprocal of 1 would need 65 bits: the one below gives quotients smaller by one, which the bias makes up for.
       p[s] = (ald_push){f == 1 ? ~0ull : ~0ull / f + 1, f << 20, (uint16_t)(f == 1 ? sum + ONE - 1 : sum), (uint16_t)(ONE - f)};
-      for (uint32_t k = 0; k < f; k++) row[sum + k] = k << 20 | s << 12 | f;
       sum += f;
     }
     if (sum && (sum != ONE || freq[ALD_ESCAPE] == 0)) { ald_tables_free(t); return NULL; }
   }
   return t;
 }
+
+// The slots of tables that are gone serve the next ones: fresh pages cost more than what is written there.
+static uint8_t *kept_slots;
+static void give_slots(uint8_t *slot) {
+  if ((slot = __atomic_exchange_n(&kept_slots, slot, __ATOMIC_ACQ_REL))) munmap(slot, slot_bytes);
+}
+// Made when a first stream is decoded, by one thread or by several: one of theirs is kept.
+static const uint8_t *slots_of(const ald_tables *t) {
+  uint8_t *slot = __atomic_load_n(&t->slot, __ATOMIC_ACQUIRE), *none = NULL;
+  if (slot) return slot;
+  if (!(slot = __atomic_exchange_n(&kept_slots, NULL, __ATOMIC_ACQ_REL))) {
+    void *memory = mmap(NULL, slot_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return NULL;
+#ifdef MADV_POPULATE_WRITE
+    madvise(memory, slot_bytes, MADV_POPULATE_WRITE);   // cheaper than a fault for each page; it does not matter if that fails
+#endif
+    slot = memory;
+  }
+  for (int c = 0; c < ALD_CLASSES; c++) {
+    const ald_push *p = t->push + c * ALD_SYMBOLS;
+    uint8_t *row = slot + (size_t)c * ONE;
+    uint32_t *range = (uint32_t *)(void *)(slot + all_slots) + c * ALD_SYMBOLS, sum = 0;
+    memset(range, 0, 4 * ALD_SYMBOLS);
+    if (!p[ALD_ESCAPE].limit) { memset(row, 0, ONE); continue; }
+    for (uint32_t s = 0; s < ALD_SYMBOLS; s++) {
+      const uint32_t f = p[s].limit >> 20;
+      memset(row, (int)s, f);
+      range[s] = sum << 16 | f;
+      row += f; sum += f;
+    }
+  }
+  if (__atomic_compare_exchange_n((uint8_t **)&t->slot, &none, slot, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return slot;
+  give_slots(slot);
+  return none;
+}
 void ald_tables_free(ald_tables *t) {
-  if (t) munmap(t->slot, push_bytes + slot_bytes);
+  if (t && t->slot) give_slots(t->slot);
   free(t);
 }
 
@@ -122,14 +146,52 @@ static inline __attribute__((always_inline)) uint8_t *encode_words(const ald_pus
   *bad = missing >> 31;
   return p;
 }
+#if defined(__x86_64__)
+// Whole eights with their states in one register: the same integers. Words leave in the order of the states.
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,popcnt")))
+static uint8_t *encode_avx512(const ald_push *table, const uint8_t *cls, const uint8_t *sym, size_t n, uint32_t *state, uint8_t *p, uint32_t *bad) {
+  const __m512i low32 = _mm512_set1_epi64(0xffffffff), low16 = _mm512_set1_epi64(0xffff);
+  __m512i x = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)state));
+  __mmask8 missing = 0;
+  for (size_t i = n; i > 0; i -= 8) {
+    const __m256i c = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(cls + i - 8)));
+    const __m256i s = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(sym + i - 8)));
+    const __m256i at = _mm256_add_epi32(_mm256_slli_epi32(c, 8), _mm256_add_epi32(s, s));
+    const __m512i reciprocal = _mm512_i32gather_epi64(at, table, 8), rest = _mm512_i32gather_epi64(at, (const char *)table + 8, 8);
+    const __mmask8 full = _mm512_cmpge_epu64_mask(x, _mm512_and_si512(rest, low32));
+    missing |= _mm512_testn_epi64_mask(rest, rest);
+    const uint32_t count = (uint32_t)__builtin_popcount(full);
+    p -= 2 * count;
+    _mm_mask_storeu_epi16(p, (__mmask8)((1u << count) - 1), _mm512_cvtepi64_epi16(_mm512_maskz_compress_epi64(full, x)));
+    x = _mm512_mask_srli_epi64(x, full, x, 16);
+    const __m512i q = _mm512_srli_epi64(_mm512_add_epi64(_mm512_srli_epi64(_mm512_mul_epu32(x, reciprocal), 32),
+                                                         _mm512_mul_epu32(x, _mm512_srli_epi64(reciprocal, 32))), 32);
+    x = _mm512_add_epi64(_mm512_add_epi64(x, _mm512_and_si512(_mm512_srli_epi64(rest, 32), low16)),
+                         _mm512_mul_epu32(q, _mm512_srli_epi64(rest, 48)));
+  }
+  _mm256_storeu_si256((__m256i *)(void *)state, _mm512_cvtepi64_epi32(x));
+  *bad = missing != 0;
+  return p;
+}
+#endif
 static uint8_t *encode_lanes(const ald_tables *t, const uint8_t *cls, const uint8_t *sym, size_t n, int log, uint32_t *state, uint8_t *end,
                              uint32_t *bad) {
   switch (log) {
     case 0: return encode_words(t->push, cls, sym, n, 1, state, end, bad);
     case 1: return encode_words(t->push, cls, sym, n, 2, state, end, bad);
     case 2: return encode_words(t->push, cls, sym, n, 4, state, end, bad);
-    default: return encode_words(t->push, cls, sym, n, 8, state, end, bad);
   }
+#if defined(__x86_64__)
+  if (ald_simd_level() >= ALD_SIMD_AVX512) {
+    const size_t eights = n & ~(size_t)7;
+    uint32_t missing;
+    end = encode_words(t->push, cls + eights, sym + eights, n - eights, 8, state, end, bad);
+    end = encode_avx512(t->push, cls, sym, eights, state, end, &missing);
+    *bad |= missing;
+    return end;
+  }
+#endif
+  return encode_words(t->push, cls, sym, n, 8, state, end, bad);
 }
 
 typedef struct bit_writer { uint8_t *to; uint64_t buffer; uint32_t count; } bit_writer;
@@ -200,7 +262,8 @@ size_t ald_encode(const ald_tables *t, const uint8_t *cls, const int32_t *val, s
 
 int ald_decoder_open(ald_decoder *d, const ald_tables *t, const uint8_t *in, size_t size) {
   memset(d, 0, sizeof *d);
-  d->slot = t->slot;
+  if (!(d->slot = slots_of(t))) return -1;
+  d->range = (const uint32_t *)(const void *)(d->slot + all_slots);
   size_t o = 0;
   uint64_t v = 0;
   for (int shift = 0;; shift += 7) {
@@ -236,8 +299,8 @@ int ald_decoder_close(const ald_decoder *d) {
 // The symbol of the next value; past the end of the stream words are zero.
 static inline uint32_t decode_symbol(ald_decoder *d, int cls) {
   const uint32_t x = d->state[d->lane];
-  const uint32_t e = d->slot[(uint32_t)cls << ALD_PROB_BITS | (x & (ONE - 1))];
-  uint32_t y = (e & (ONE - 1)) * (x >> ALD_PROB_BITS) + (e >> 20);
+  const uint32_t at = x & (ONE - 1), symbol = d->slot[(uint32_t)cls << ALD_PROB_BITS | at];
+  uint32_t y = ald_popped(x, at, d->range[(uint32_t)cls * ALD_SYMBOLS + symbol]);
   if (y < LOWER) {
     y <<= 16;
     if (d->words > d->words_safe) d->failed = 1;
@@ -245,7 +308,7 @@ static inline uint32_t decode_symbol(ald_decoder *d, int cls) {
   }
   d->state[d->lane] = y;
   d->lane = (d->lane + 1) & d->lane_mask;
-  return e >> 12 & 255;
+  return symbol;
 }
 static inline int32_t value_at(const uint8_t *bits, int64_t *bit, uint32_t s) {
   const ald_bucket b = ald_buckets[s];
@@ -270,35 +333,44 @@ int32_t ald_decode_last(ald_decoder *d, int cls) {
   return v;
 }
 
-// Whole eights of symbols with the states in registers; returns how many.
-static inline __attribute__((always_inline)) size_t eights(ald_decoder *d, const uint8_t *cls, size_t n, uint8_t *sym, const uint32_t lanes) {
-  const uint32_t *slot = d->slot;
+// Symbols with the states in registers, as long as words are not short; returns how many.
+static inline __attribute__((always_inline)) size_t quick_symbols(ald_decoder *d, const uint8_t *cls, size_t n, uint8_t *sym, const uint32_t lanes) {
+  const uint8_t *slot = d->slot;
+  const uint32_t *range = d->range;
   const uint8_t *p = d->words;
   const int64_t safe = (d->end - p) / 2 - 8;
   int64_t word = 0;
   uint32_t x[ALD_LANES];
-  size_t i = 0;
+  size_t i = 0, rest = 0;
   for (uint32_t l = 0; l < lanes; l++) x[l] = d->state[(d->lane + l) & (lanes - 1)];
-#define TAKE(k) do {                                                                                         \
-    const uint32_t s = x[k % lanes], e = slot[(uint32_t)cls[i + k] << ALD_PROB_BITS | (s & (ONE - 1))];        \
-    const uint32_t y = (e & (ONE - 1)) * (s >> ALD_PROB_BITS) + (e >> 20), longer = y << 16 | ald_load16(p + 2 * word); \
-    word += y < LOWER;                                                                                       \
-    x[k % lanes] = y < LOWER ? longer : y;                                                                   \
-    sym[i + k] = (uint8_t)(e >> 12);                                                                         \
+#define TAKE(k) do {                                                                                                    \
+    const uint32_t c = cls[i + k], s = x[k % lanes], at = s & (ONE - 1), symbol = slot[c << ALD_PROB_BITS | at];        \
+    const uint32_t y = ald_popped(s, at, range[c * ALD_SYMBOLS + symbol]), longer = y << 16 | ald_load16(p + 2 * word); \
+    word += y < LOWER;                                                                                                  \
+    x[k % lanes] = y < LOWER ? longer : y;                                                                              \
+    sym[i + k] = (uint8_t)symbol;                                                                                       \
   } while (0)
   for (; i + 8 <= n && word <= safe; i += 8) { TAKE(0); TAKE(1); TAKE(2); TAKE(3); TAKE(4); TAKE(5); TAKE(6); TAKE(7); }
+  if (n - i < 8 && word <= safe) {
+    rest = n - i;
+#define REST(k) if (rest == k) goto done; TAKE(k)
+    REST(0); REST(1); REST(2); REST(3); REST(4); REST(5); REST(6);
+#undef REST
+  }
+done:
 #undef TAKE
   for (uint32_t l = 0; l < lanes; l++) d->state[(d->lane + l) & (lanes - 1)] = x[l];
+  d->lane = (d->lane + (uint32_t)rest) & d->lane_mask;
   d->words = p + 2 * word;
-  return i;
+  return i + rest;
 }
 static void run_symbols(ald_decoder *d, const uint8_t *cls, size_t n, uint8_t *sym) {
   size_t i = 0;
-  switch (n < 8 ? 8 : d->lane_mask) {
-    case 0: i = eights(d, cls, n, sym, 1); break;
-    case 1: i = eights(d, cls, n, sym, 2); break;
-    case 3: i = eights(d, cls, n, sym, 4); break;
-    case 7: i = eights(d, cls, n, sym, 8); break;
+  switch (d->lane_mask) {
+    case 0: i = quick_symbols(d, cls, n, sym, 1); break;
+    case 1: i = quick_symbols(d, cls, n, sym, 2); break;
+    case 3: i = quick_symbols(d, cls, n, sym, 4); break;
+    case 7: i = quick_symbols(d, cls, n, sym, 8); break;
   }
   for (; i < n; i++) sym[i] = (uint8_t)decode_symbol(d, cls[i]);
 }
@@ -309,25 +381,32 @@ static void run_values(ald_decoder *d, const uint8_t *sym, size_t n, int32_t *va
 }
 #if defined(__x86_64__)
 // Eight symbols below 16 at once: a byte each, the signs of those that are not 0 put beside them.
+__attribute__((target("avx2,bmi2,popcnt"))) static inline __m256i eight_values(const uint8_t *bits, uint64_t eight, int64_t *bit) {
+  const uint64_t coded = (eight + 0x0f * BYTES) >> 4 & BYTES;
+  const uint64_t sign = _pdep_u64(ald_load64(bits + (*bit >> 3)) >> (*bit & 7), coded);
+  *bit += __builtin_popcountll(coded);
+  const uint64_t v = (eight ^ ((sign << 8) - sign)) + sign;
+  return _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((int64_t)v));
+}
 __attribute__((target("avx2,bmi2,popcnt"))) static void run_values_avx2(ald_decoder *d, const uint8_t *sym, size_t n, int32_t *val) {
   int64_t bit = d->bit;
   size_t i = 0;
   for (; i + 8 <= n; i += 8) {
     const uint64_t eight = ald_load64(sym + i);
-    if (__builtin_expect((eight & 0xf0 * BYTES) == 0, 1)) {
-      const uint64_t coded = (eight + 0x0f * BYTES) >> 4 & BYTES;
-      const uint64_t sign = _pdep_u64(ald_load64(d->bits + (bit >> 3)) >> (bit & 7), coded);
-      bit += __builtin_popcountll(coded);
-      const uint64_t v = (eight ^ ((sign << 8) - sign)) + sign;
-      _mm256_storeu_si256((__m256i *)(void *)(val + i), _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((int64_t)v)));
-    } else for (size_t k = i; k < i + 8; k++) val[k] = value_at(d->bits, &bit, sym[k]);
+    if (__builtin_expect((eight & 0xf0 * BYTES) == 0, 1)) _mm256_storeu_si256((__m256i *)(void *)(val + i), eight_values(d->bits, eight, &bit));
+    else for (size_t k = i; k < i + 8; k++) val[k] = value_at(d->bits, &bit, sym[k]);
   }
-  for (; i < n; i++) val[i] = value_at(d->bits, &bit, sym[i]);
+  // The rest with zeros behind it.
+  const uint64_t eight = n > i ? ald_load64(sym + i) << 8 * (i + 8 - n) >> 8 * (i + 8 - n) : 0;
+  if (__builtin_expect((eight & 0xf0 * BYTES) == 0, 1)) {
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    _mm256_maskstore_epi32(val + i, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n - i)), lanes), eight_values(d->bits, eight, &bit));
+  } else for (; i < n; i++) val[i] = value_at(d->bits, &bit, sym[i]);
   d->bit = bit;
 }
 #endif
 void ald_decode_run(ald_decoder *d, const uint8_t *cls, size_t n, int32_t *val) {
-  uint8_t sym[RUN];
+  uint8_t sym[RUN + 8];
   const int wide = is_wide();
   for (size_t i = 0; i < n; i += RUN) {
     const size_t k = n - i < RUN ? n - i : RUN;

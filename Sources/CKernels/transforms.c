@@ -101,8 +101,17 @@ typedef struct span { range in[3], out[3], core[3], next[3]; int active[3]; } sp
 #undef LEVEL
 #pragma clang attribute pop
 #pragma clang attribute push(__attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#undef BYTES
+#define BYTES 64
+#define LEVEL avx512wide
+#include "transforms_wide.inc"
+#undef LEVEL
+#undef BYTES
+#define BYTES 32
 #define LEVEL avx512
+#define WIDE avx512wide
 #include "transforms_level.inc"
+#undef WIDE
 #undef LEVEL
 #pragma clang attribute pop
 #undef BYTES

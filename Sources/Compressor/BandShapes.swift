@@ -74,11 +74,7 @@ final class BandShapes: @unchecked Sendable {
     }
     var model = fixed
     let all = rows.array.map { $0! }
-    var current: [Double]?
-    for _ in 0..<2 {
-      model.setWeights(try equations(all, like: .bands(), weights: current, ranks: ranks))
-      current = model.realWeights
-    }
+    model.setWeights(try equations(all, like: .bands(), weights: fixed.realWeights, ranks: ranks))
     let share = Double(cells / every) / Double(max(1, values))
     let before = try rowBits(all, weights: fixed.realWeights, share: share, bytes: fixed.serialised.count, ranks: ranks)
     let after = try rowBits(all, weights: model.realWeights, share: share, bytes: model.serialised.count, ranks: ranks)

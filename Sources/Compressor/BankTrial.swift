@@ -24,6 +24,8 @@ final class BankTrial {
   let units: [Unit]
   /// Those of them that the members are judged on.
   let judged: [Unit]
+  /// A third of those, which sends away what is far behind: positions in `judged`, here and their values on all ranks.
+  private let firstLook: [Int], firstCount: Int
   /// Prediction statistics of the judged tiles, summed over ranks.
   private(set) var statistics: [Int64] = []
   /// Valid values in the sample and in the judged part of it, over all ranks.
@@ -52,7 +54,8 @@ final class BankTrial {
     let fits = (encoder.target.rmse ?? .infinity) * 0x1p22 > encoder.survey.range
     let transforms = encoder.special == nil && encoder.forced != .interpolation && fits
     // Every second one, at least two; all where there is nothing to choose from.
-    let chosen = Set(wanted <= 2 || !transforms ? all : stride(from: 0, to: wanted, by: 2).map { all[$0] })
+    let every = wanted <= 2 || !transforms ? all : stride(from: 0, to: wanted, by: 2).map { all[$0] }
+    let chosen = Set(every), looked = Set(stride(from: 0, to: every.count, by: 3).map { every[$0] })
     var units: [Unit] = [], wide: [RawArray?] = []
     for c in 0..<layout.components {
       let mine = all.filter { layout.units.contains($0) && layout.component(of: $0) == c }
@@ -71,6 +74,8 @@ final class BankTrial {
     self.units = order.map { units[$0] }
     judged = self.units.filter { chosen.contains($0.index) }
     self.wide = order.compactMap { wide[$0] }
+    firstLook = judged.indices.filter { [judged] in looked.contains(judged[$0].index) }
+    firstCount = looked.reduce(0) { $0 + layout.box(of: $1).count }
     func valid(_ units: [Unit]) -> Int {
       units.reduce(0) { n, u in
         guard let m = u.maskPointer else { return n + u.box.count }
@@ -90,20 +95,33 @@ final class BankTrial {
   private func choose(transforms: Bool, ranks: borrowing Communicator) throws -> Candidate {
     var members: [FieldCoding.Member] = transforms ? [.lapped16, .lapped8, .wavelet97] : []
     if let f = encoder.forced { members = members.filter { $0 == f } }
-    var rivals = members.map { TransformTrial($0, encoder, wide, judged) }
-    if members.isEmpty { return try interpolation(InterpolationTrial(self, encoder, ranks: ranks), against: nil, ranks: ranks)! }
+    var rivals = members.map { TransformTrial($0, encoder) }
+    if members.isEmpty { return try interpolation(InterpolationTrial(encoder, judged, ranks: ranks), against: nil, ranks: ranks)! }
     let alone = encoder.forced != nil
     var worth = !alone
     var interpolated: InterpolationTrial?
+    let rest = judged.indices.filter { !firstLook.contains($0) }
+    func take(_ part: [Int]) { for r in rivals { r.take(part.map { wide[$0] }, part.map { judged[$0] }) } }
+    func closest(_ step: Double, _ count: Int, tie: Double) throws -> Double {
+      let costs = try rivals.map { try $0.logCost(step, count, ranks) }, least = costs.min()!
+      rivals = rivals.indices.filter { costs[$0] <= least * tie + 0.01 }.map { rivals[$0] }
+      return least
+    }
+    take(firstLook)
     if let rmse = encoder.target.rmse, !alone {
       let guess = rmse * 12.0.squareRoot()
-      let costs = try rivals.map { try $0.logCost(guess, judgedCount, ranks) }
-      let least = costs.min()!, rough = TransformTrial.roughBits(least)
-      rivals = rivals.indices.filter { costs[$0] <= least * BankTrial.tie + 0.01 }.map { rivals[$0] }
-      let trial = try InterpolationTrial(self, encoder, ranks: ranks)
-      interpolated = trial
+      _ = try closest(guess, firstCount, tie: BankTrial.firstTie)
+      take(rest)
+      let least = try closest(guess, judgedCount, tie: BankTrial.tie), rough = TransformTrial.roughBits(least)
       // Coding is never cheaper than its predictions from the original values tell.
-      if least > BankTrial.sparse, 0.93 * TransformTrial.roughBits(trial.openLoopCost) > 1.12 * rough { worth = false } else {
+      func hopeless(_ t: InterpolationTrial, _ margin: Double) -> Bool {
+        least > BankTrial.sparse && 0.93 * TransformTrial.roughBits(t.openLoopCost) > margin * rough
+      }
+      let trial = try InterpolationTrial(encoder, firstLook.map { judged[$0] }, ranks: ranks)
+      if hopeless(trial, 1.3) { worth = false } else { try trial.take(rest.map { judged[$0] }, ranks: ranks) }
+      interpolated = trial
+      if worth && hopeless(trial, 1.12) { worth = false }
+      if worth {
         let first = try solve(trial, .interpolation, 1, start: nil, ranks: ranks)
         let bits = first.score(encoder.target)
         if least > BankTrial.sparse, bits - BankTrial.hopeless > 1.15 * rough { worth = false }
@@ -113,11 +131,11 @@ final class BankTrial {
           return try interpolation(trial, first: first, against: best, ranks: ranks) ?? best
         }
       }
-    }
+    } else { take(rest) }
     if rivals.count == 1 && !worth { return try solve(rivals[0], rivals[0].member, 0, start: nil, priced: false, ranks: ranks) }
     let best = try price(rivals, ranks: ranks)
     if !worth { return best }
-    return try interpolation(interpolated ?? InterpolationTrial(self, encoder, ranks: ranks), against: best, ranks: ranks) ?? best
+    return try interpolation(interpolated ?? InterpolationTrial(encoder, judged, ranks: ranks), against: best, ranks: ranks) ?? best
   }
 
   /// The best of some transforms.
@@ -147,6 +165,8 @@ final class BankTrial {
   static let hopeless = 0.15
   /// Transforms within this factor in the proxy are told apart by coding.
   static let tie = 1.02
+  /// The same for a third of the sample, after which the others are not looked at any more.
+  static let firstTie = 1.12
   /// Mean log cost below which the proxy tells little of the bits.
   static let sparse = 0.6
 

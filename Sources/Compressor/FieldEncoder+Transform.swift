@@ -89,9 +89,11 @@ extension FieldEncoder {
     let k = quantiser(step: step, shifts: shifts)
     // Integers of the counted tiles: all of a held field, else the sample.
     let counted = held ? Array(coefficients.indices) : own
-    let quantised = phases.measure("transform") { quantise(counted.map { coefficients[$0] }, k, threads: threads) }
+    let quantised = Slots<RawArray?>(counted.count, nil)
     let model = try phases.measure("fit") {
-      let part = counted.indices.filter { judged.contains(first + counted[$0]) }.map { quantised[$0] }
+      let fitted = counted.indices.filter { judged.contains(first + counted[$0]) }
+      parallelFor(fitted.count, threads: threads) { j in quantised[fitted[j]] = quantise(coefficients[counted[fitted[j]]], k) }
+      let part = fitted.map { quantised[$0]! }
       return try shapes.fit(part, fixed: shapes.model(of: part, ranks: ranks), values: survey.valid, threads: threads, ranks: ranks)
     }
     coding.model = model.serialised
@@ -99,7 +101,9 @@ extension FieldEncoder {
     var histogram = [UInt32](repeating: 0, count: histogramSize)
     phases.measure("transform") {
       parallelFor(counted.count, threads: threads) { i in
-        let (s, side, band) = shapes.symbols(quantised[i], model)
+        let q = quantised[i] ?? quantise(coefficients[counted[i]], k)
+        quantised[i] = q
+        let (s, side, band) = shapes.symbols(q, model)
         symbols[i] = (s, side.serialised(for: band))
       }
       for i in counted.indices { symbols[i]!.0.add(to: &histogram) }
@@ -113,7 +117,7 @@ extension FieldEncoder {
     try phases.measure("entropy") {
       try ranks.agree {
         parallelFor(coefficients.count, threads: threads) { i in
-          let q = held ? quantised[i] : quantise(coefficients[i], k)
+          let q = held ? quantised[i]! : quantise(coefficients[i], k)
           let (s, side): (Symbols, [UInt8])
           if held { (s, side) = symbols[i]! } else {
             let r = shapes.symbols(q, model)

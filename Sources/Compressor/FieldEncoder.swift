@@ -275,23 +275,28 @@ package final class FieldEncoder {
     if let bound = target.pointwise, survey.range > 2 * bound { return nil }
     let middle = survey.minimum + survey.range / 2
     if target.pointwise == nil {
-      // A quick look, whose last bits depend on the cutting: it only sends away what is far from flat.
-      var parts: [Double] = []
-      for c in 0..<layout.components {
-        var s = 0.0, q = 0.0
-        for a in source.arrays[c] where a.count > 0 {
-          var ds = 0.0, dq = 0.0
-          if source.type == .float32 { ald_moments_f32(a.bound(to: Float.self), a.count, middle, &ds, &dq) } else {
-            ald_moments_f64(a.bound(to: Double.self), a.count, middle, &ds, &dq)
+      // A quick look, whose last bits depend on the cutting: it only sends away what is far from flat. A part varies no more than all.
+      func farFromFlat(_ limit: Int) throws -> Bool {
+        var parts: [Double] = []
+        for c in 0..<layout.components {
+          var s = 0.0, q = 0.0, n = 0
+          for a in source.arrays[c] where a.count > 0 {
+            var ds = 0.0, dq = 0.0
+            let k = min(a.count, limit)
+            if source.type == .float32 { ald_moments_f32(a.bound(to: Float.self), k, middle, &ds, &dq) } else {
+              ald_moments_f64(a.bound(to: Double.self), k, middle, &ds, &dq)
+            }
+            s += ds; q += dq; n += k
           }
-          s += ds; q += dq
+          parts += [s, q, Double(n)]
         }
-        parts += [s, q]
+        let all = try ranks.allReduce(parts, .sum)
+        var rough = 0.0
+        for c in 0..<layout.components { rough += all[3 * c + 1] - all[3 * c] * all[3 * c] / max(1, all[3 * c + 2]) }
+        return rough / Double(layout.grid.count) / Double(layout.components) > wanted * wanted * 1.1
       }
-      let all = try ranks.allReduce(parts, .sum), n = Double(layout.grid.count)
-      var rough = 0.0
-      for c in 0..<layout.components { rough += all[2 * c + 1] / n - all[2 * c] / n * all[2 * c] / n }
-      if rough / Double(layout.components) > wanted * wanted * 1.1 { return nil }
+      if try farFromFlat(1 << 12) { return nil }
+      if try farFromFlat(.max) { return nil }
     }
     // Means and mean squares about the middle of the range, exact for any cutting.
     var sums = [ExactSum](repeating: ExactSum(), count: 2 * layout.components)

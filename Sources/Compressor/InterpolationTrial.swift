@@ -47,18 +47,26 @@ func meanSquareError(_ units: [Unit], count: Int, threads: Int, ranks: borrowing
 /// Interpolation on the sampled tiles.
 final class InterpolationTrial: MemberTrial {
   private let encoder: FieldEncoder
-  private let units: [Unit]
+  private var units: [Unit] = []
   /// Level-step rule.
   var rule = 1 { didSet { last = nil } }
-  let statistics: [Int64]
+  private(set) var statistics = [Int64](repeating: 0, count: Int(ALD_INTERP_STATISTICS))
   private let workspaces: Workspaces
 
   /// - Collective: all ranks.
-  init(_ trial: BankTrial, _ encoder: FieldEncoder, ranks: borrowing Communicator) throws {
+  init(_ encoder: FieldEncoder, _ units: [Unit], ranks: borrowing Communicator) throws {
     self.encoder = encoder
-    units = trial.judged
     workspaces = Workspaces(encoder.threads)
-    statistics = try encoder.predictionStatistics(units, workspaces, ranks: ranks)
+    try take(units, ranks: ranks)
+  }
+
+  /// More units.
+  ///
+  /// - Collective: all ranks.
+  func take(_ more: [Unit], ranks: borrowing Communicator) throws {
+    let sums = try encoder.predictionStatistics(more, workspaces, ranks: ranks)
+    for j in sums.indices { statistics[j] += sums[j] }
+    units += more
   }
 
   /// Mean of log2(1 + 2 |e| / step) over the sample, for the prediction along the best axis of each level from original values.

@@ -107,14 +107,18 @@ final class TransformTrial: MemberTrial {
   let member: FieldCoding.Member
   private let encoder: FieldEncoder
   /// Coefficients of each sampled tile.
-  private let coefficients: [RawArray]
+  private var coefficients: [RawArray] = []
   private let shapes: BandShapes
   var statistics: [Int64] { [] }
 
-  init(_ member: FieldCoding.Member, _ encoder: FieldEncoder, _ wide: [RawArray], _ units: [Unit]) {
+  init(_ member: FieldCoding.Member, _ encoder: FieldEncoder) {
     self.member = member; self.encoder = encoder
+    shapes = BandShapes(member, grid: encoder.layout.grid)
+  }
+
+  /// Transforms tiles, given with the halo of the trial.
+  func take(_ wide: [RawArray], _ units: [Unit]) {
     let grid = encoder.layout.grid
-    shapes = BandShapes(member, grid: grid)
     let slots = Slots<RawArray?>(units.count, nil)
     let lapped = member == .wavelet97 ? nil : member.transform(grid)!
     parallelFor(units.count, threads: encoder.threads) { i in
@@ -134,7 +138,7 @@ final class TransformTrial: MemberTrial {
       }
       slots[i] = out
     }
-    coefficients = slots.array.map { $0! }
+    coefficients += slots.array.map { $0! }
   }
 
   /// Mean of log2(1 + 2 |c| / step), which ranks transforms as coding does; see `TransformTrial.roughBits`.

@@ -34,6 +34,9 @@ public final class SnapshotInput {
     return try ranks.agree { SnapshotInput(path, scan, try scan.grouped(options.vectors, path: path)) }
   }
 
+  /// The files a path stands for: itself (there or not), a folder's, or those that a pattern matches. Local.
+  public static func files(_ path: String) throws -> [String] { try SnapshotScan.files(path) }
+
   private init(_ path: String, _ scan: SnapshotScan, _ grouped: (fields: [FieldDescription], members: [[Int]])) {
     self.path = path; fields = grouped.fields; members = grouped.members; stored = scan.fields; files = scan.files; parts = scan.parts; raw = scan.raw
     // Staggered components: those of the first.

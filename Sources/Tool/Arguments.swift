@@ -83,6 +83,11 @@ struct Arguments {
   func last(_ long: String) -> String? { found.last { $0.name == long }?.value }
   func all(_ long: String) -> [String] { found.filter { $0.name == long }.map(\.value) }
 
+  /// The options as given, each in one word, without those named.
+  func words(without names: [String]) -> [String] {
+    found.filter { !names.contains($0.name) }.map { $0.value.isEmpty ? "--" + $0.name : "--\($0.name)=\($0.value)" }
+  }
+
   /// Exactly these operands, in order.
   func operands(_ names: String...) throws(Failure) -> [String] {
     if operands.count < names.count { throw Failure(.usage, "missing argument \(names[operands.count])") }

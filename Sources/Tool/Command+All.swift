@@ -1,7 +1,7 @@
 import Compressor
 import Fields
 
-// The five sub-commands. An option's text appears in the help exactly as here.
+// The sub-commands. An option's text appears in the help exactly as here.
 
 private let common: [Option] = [
   .value("threads", "N", "threads per rank (default 1)"),
@@ -240,11 +240,11 @@ extension Arguments {
     guard let text = last("steps") else { return nil }
     return try Tool.steps(text)
   }
-  fileprivate func threads() throws(Failure) -> Int {
+  func threads() throws(Failure) -> Int {
     guard let text = last("threads") else { return 1 }
     return try count(text, for: "--threads")
   }
-  fileprivate func verbosity() throws(Failure) -> Verbosity {
+  func verbosity() throws(Failure) -> Verbosity {
     if has("quiet"), has("verbose") { throw Failure(.usage, "--quiet and --verbose exclude each other") }
     return has("quiet") ? .quiet : has("verbose") ? .verbose : .normal
   }

@@ -8,6 +8,7 @@ enum Request {
   case verify(VerifyOptions)
   case compare(CompareOptions)
   case inspect(InspectOptions)
+  case campaign(CampaignRequest)
   case align(AlignOptions)
   case sweep(SweepOptions)
   /// Text for standard output, exit 0.
@@ -21,11 +22,13 @@ struct Command: Sendable {
   let summary: String
   let operands: String
   let options: [Option]
+  /// Commands of its own, named by the next word; then the rest of this one is for the help only.
+  var parts: [Command] = []
   let request: @Sendable (Arguments) throws(Failure) -> Request
 
-  static let all = [compress, decompress, verify, compare, inspect, align, sweep]
+  static let all = [compress, decompress, verify, compare, inspect, align, sweep, campaign]
   /// Recognised names whose work is still to come.
-  static let later = ["report", "campaign", "audit", "train"]
+  static let later = ["report", "audit", "train"]
 
   /// The whole command line without the program's name.
   static func parse(_ words: [String]) throws(Failure) -> Request {
@@ -43,8 +46,23 @@ struct Command: Sendable {
         + "; see 'alidade --help'")
     }
     let rest = words.dropFirst()
-    if rest.prefix(while: { $0 != "--" }).contains(where: { $0 == "--help" || $0 == "-h" }) { return .print(command.help) }
-    return try command.request(Arguments(rest, command: command))
+    return try command.parts.isEmpty ? command.parse(rest) : command.part(rest)
+  }
+
+  private func parse(_ rest: ArraySlice<String>) throws(Failure) -> Request {
+    if rest.prefix(while: { $0 != "--" }).contains(where: { $0 == "--help" || $0 == "-h" }) { return .print(help) }
+    return try request(Arguments(rest, command: self))
+  }
+
+  /// The part named by the first word.
+  private func part(_ words: ArraySlice<String>) throws(Failure) -> Request {
+    let known = parts.map { String($0.name.dropFirst(name.count + 1)) }
+    guard let word = words.first else { throw Failure(.usage, "'alidade \(name)' needs one of \(known.joined(separator: ", "))") }
+    if ["--help", "-h", "help"].contains(word) { return .print(help) }
+    guard let i = known.firstIndex(of: word) else {
+      throw Failure(.usage, "unknown '\(name) \(word)'; known are \(known.joined(separator: ", "))" + suggestion(for: word, among: known))
+    }
+    return try parts[i].parse(words.dropFirst())
   }
 
   static var overview: String {
@@ -69,6 +87,8 @@ struct Command: Sendable {
 
   var help: String {
     var s = "usage: alidade \(name) \(operands)\n\n\(summary)\n\n"
+    for p in parts { s += "  " + p.name.padded(to: 18) + p.summary + "\n" }
+    if !parts.isEmpty { s += "\n'alidade \(name) PART --help' lists the options of one.\n" }
     for o in options where !o.hidden {
       var left = "  " + (o.short.map { "-\($0), " } ?? "    ") + "--" + o.long
       if case .value(let argument) = o.kind { left += " " + argument }

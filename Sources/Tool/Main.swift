@@ -58,6 +58,10 @@ import MPI
     let first = ranks.rank == 0
     try ranks.agree { if first { try request.checkPaths() } }
     let progress = { (line: String) in output.progress(line) }
+    if case .campaign(let c) = request {
+      try c.perform(on: ranks, output)
+      return 0
+    }
     let report = switch request {
     case .compress(let o): try Compressor.compress(o, ranks: ranks, progress: progress)
     case .decompress(let o): try Compressor.decompress(o, ranks: ranks, progress: progress)
@@ -66,7 +70,7 @@ import MPI
     case .inspect(let o): try Compressor.inspect(o, ranks: ranks, progress: progress)
     case .align(let o): try Compressor.align(o, ranks: ranks, progress: progress)
     case .sweep(let o): try Compressor.sweep(o, ranks: ranks, progress: progress)
-    case .print, .version: Report()
+    case .campaign, .print, .version: Report()
     }
     output.endProgress()
     if let path = request.reportPath {
@@ -98,6 +102,7 @@ extension Request {
     case .decompress(let o): o.verbosity
     case .verify(let o): o.verbosity
     case .compare(let o): o.verbosity
+    case .campaign(let c): c.verbosity
     case .align(let o): o.verbosity
     case .sweep(let o): o.verbosity
     case .inspect, .print, .version: .normal
@@ -111,7 +116,7 @@ extension Request {
     case .compare(let o): o.report
     case .align(let o): o.report
     case .sweep(let o): o.report
-    case .inspect, .print, .version: nil
+    case .inspect, .campaign, .print, .version: nil
     }
   }
 
@@ -126,7 +131,7 @@ extension Request {
     case .inspect(let o): inputs = [o.input]
     case .align(let o): inputs = [o.input]; output = o.map
     case .sweep(let o): inputs = [o.input]
-    case .print, .version: break
+    case .campaign, .print, .version: break
     }
     for input in inputs {
       var s = stat()

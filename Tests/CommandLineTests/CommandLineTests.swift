@@ -92,6 +92,16 @@ let usage: [Case] = [
   Case("compare x", 1, "missing argument B"),
   Case("verify", 1, "missing argument IN.ald"),
   Case("inspect a b", 1, "unexpected argument 'b'"),
+  Case("campaign --help", 0, "campaign plan", "campaign clean"),
+  Case("campaign run -h", 0, "--lease SECONDS"),
+  Case("campaign", 1, "needs one of plan, run, status, verify, clean"),
+  Case("campaign rum x", 1, "unknown 'campaign rum'", "did you mean 'run'?"),
+  Case("campaign run", 1, "missing argument FOLDER"),
+  Case("campaign run x --rel 1", 1, "unknown option '--rel'"),
+  Case("campaign run x --lease 0", 1, "--lease must be positive"),
+  Case("campaign plan", 1, "missing argument FOLDER"),
+  Case("campaign plan x in.h5 -o y", 1, "no bound; give one of --abs"),
+  Case("campaign plan x in.h5 -o y --rel -1", 1, "--rel must be positive"),
 ]
 
 /// A look at the paths decides these.
@@ -104,6 +114,10 @@ let paths: [Case] = [
   Case("compress DIR/text.h5 -o DIR/y.ald --report DIR/y.ald --rel 1e-3", 1, "have the same name"),
   Case("compress DIR/text.h5 -o DIR/other.txt --rel 1e-3 --no-clobber", 2, "exists and --no-clobber is given"),
   Case("verify DIR/missing.ald", 2, "cannot open"),
+  Case("campaign run DIR", 2, "no campaign here"),
+  Case("campaign plan DIR/no-output DIR/text.h5 --rel 1e-3", 1, "give -o FOLDER"),
+  Case("campaign plan DIR/lost DIR/missing.h5 -o DIR/lost.out --rel 1e-3", 2, "cannot open", "missing.h5"),
+  Case("campaign plan DIR/twins DIR/a/s.h5 DIR/b/s.nc -o DIR/twins.out --rel 1e-3", 1, "would both become s.ald"),
   Case("compare DIR/text.h5 DIR/missing.h5", 2, "cannot open", "missing.h5"),
 ]
 

@@ -32,10 +32,10 @@ typedef struct ald_push {
   uint16_t bias, rest;   // sum of the frequencies before; 4096 - f
 } ald_push;
 
-// What the coder reads of all classes; shared by threads, never changed.
+// What the coder reads of all classes; shared by threads.
 typedef struct ald_tables {
   ald_push *push;        // [class][symbol]
-  uint32_t *slot;        // [class][slot]: distance from the symbol's first slot << 20 | symbol << 12 | frequency
+  uint8_t *slot;         // [class][slot]: symbol; behind them the ranges, see ald_decoder; NULL until needed
 } ald_tables;
 
 // Tables of frequencies [class][symbol], each class summing to 4096 with a frequency for the escape, or to 0: a class
@@ -45,7 +45,8 @@ void ald_tables_free(ald_tables *t);
 
 // Decoder state; opaque but inline, for speed. May be copied.
 typedef struct ald_decoder {
-  const uint32_t *slot;
+  const uint8_t *slot;
+  const uint32_t *range;              // [class][symbol]: first slot << 16 | frequency
   uint32_t state[ALD_LANES];
   uint32_t lane, lane_mask;
   const uint8_t *words, *words_safe;  // 16-bit little-endian renormalisation words, forward; whole words up to words_safe
@@ -60,7 +61,7 @@ static inline size_t ald_encode_bound(size_t n) { return n * 6 + 64; }
 size_t ald_encode(const ald_tables *t, const uint8_t *cls, const int32_t *val, size_t n, uint8_t *scratch,
                   uint8_t *out, size_t cap);
 
-// Opens a stream made by ald_encode. Returns 0, or -1 when it cannot be one.
+// Opens a stream made by ald_encode. Returns 0, or -1 when it cannot be one, or without memory.
 int ald_decoder_open(ald_decoder *d, const ald_tables *t, const uint8_t *in, size_t size);
 // Next value; the classes must be those of the encoder, in its order. What is read past the end of a stream is zero.
 static inline int32_t ald_decode(ald_decoder *d, int cls);
@@ -92,6 +93,9 @@ static inline int32_t ald_value(uint32_t first, uint32_t raw) {
   return (int32_t)(((first + (raw >> 1)) ^ sign) - sign);
 }
 
+// A state without the symbol whose range holds slot `at`.
+static inline uint32_t ald_popped(uint32_t x, uint32_t at, uint32_t range) { return (range & 0xffff) * (x >> ALD_PROB_BITS) + at - (range >> 16); }
+
 // Little-endian loads.
 static inline uint32_t ald_load16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
 static inline uint64_t ald_load64(const uint8_t *p) {
@@ -107,13 +111,13 @@ static inline uint64_t ald_load64(const uint8_t *p) {
 static inline __attribute__((always_inline)) int32_t ald_decode(ald_decoder *d, int cls) {
   if (__builtin_expect(d->words > d->words_safe || d->bit > d->bit_safe, 0)) return ald_decode_last(d, cls);
   const uint32_t lane = d->lane, x = d->state[lane];
-  const uint32_t e = d->slot[(uint32_t)cls << ALD_PROB_BITS | (x & (ALD_PROB_ONE - 1))];
-  const uint32_t y = (e & (ALD_PROB_ONE - 1)) * (x >> ALD_PROB_BITS) + (e >> 20), low = y < 1u << 16;
+  const uint32_t at = x & (ALD_PROB_ONE - 1), symbol = d->slot[(uint32_t)cls << ALD_PROB_BITS | at];
+  const uint32_t y = ald_popped(x, at, d->range[(uint32_t)cls * ALD_SYMBOLS + symbol]), low = y < 1u << 16;
   const uint32_t longer = y << 16 | ald_load16(d->words);
   d->state[lane] = low ? longer : y;
   d->words += 2 * low;
   d->lane = (lane + 1) & d->lane_mask;
-  const ald_bucket b = ald_buckets[e >> 12 & 255];
+  const ald_bucket b = ald_buckets[symbol];
   const uint64_t raw = ald_load64(d->bits + (d->bit >> 3)) >> (d->bit & 7) & ((1ull << b.bits) - 1);
   d->bit += b.bits;
   return ald_value(b.first, (uint32_t)raw);

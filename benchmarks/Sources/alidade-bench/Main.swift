@@ -23,6 +23,7 @@ import MPI
     case "speed": try speed(arguments, ranks: world)
     case "memory": try memory(arguments, ranks: world)
     case "weak": try weak(arguments, ranks: world)
+    case "scaling": try scaling(arguments, ranks: world)
     default: throw UsageError(description: "\(arguments.command): no such benchmark\n\(Arguments.help)")
     }
   }
