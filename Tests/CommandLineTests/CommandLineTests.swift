@@ -83,7 +83,7 @@ let usage: [Case] = [
   Case("compress x -o y --rel 1e-3 --raw --type f32 --shape 4,4 --axes x", 1, "names 1 dimensions"),
   Case("compress x -o y --rel 1e-3 --axes zyy", 1, "--axes needs different letters"),
   Case("compress x -o y --rel 1e-3 --periodic q", 1, "--periodic needs auto, none"),
-  Case("compress x -o y --rel 1e-3 --vector velocity=u,v", 1, "'--vector' is not available"),
+  Case("compress x -o y --rel 1e-3 --vector velocity=u", 1, "--vector needs a name and two or more datasets"),
   Case("compress x -o y --rel 1e-3 --access row", 1, "--access knows only 'tile'"),
   Case("compress x -o y --rel 1e-3 -f u -f u", 1, "field 'u' is given twice"),
   Case("compress x -o y --rel 1e-3 -q -v", 1, "exclude each other"),
