@@ -6,6 +6,7 @@ let package = Package(
   dependencies: [.package(name: "alidade", path: "..")],
   targets: [
     .executableTarget(name: "alidade-bench", dependencies: [.product(name: "Alidade", package: "alidade")]),
+    .executableTarget(name: "alidade-law", dependencies: [.product(name: "Alidade", package: "alidade")]),
   ],
   swiftLanguageModes: [.v6]
 )
