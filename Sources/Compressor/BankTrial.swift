@@ -26,8 +26,6 @@ final class BankTrial {
   let judged: [Unit]
   /// A third of those, which sends away what is far behind: positions in `judged`, here and their values on all ranks.
   private let firstLook: [Int], firstCount: Int
-  /// Prediction statistics of the judged tiles, summed over ranks.
-  private(set) var statistics: [Int64] = []
   /// Valid values in the sample and in the judged part of it, over all ranks.
   let count: Int
   let judgedCount: Int
@@ -88,7 +86,7 @@ final class BankTrial {
     count = counts[0]; judgedCount = counts[1]
     share = encoder.survey.valid > 0 ? min(1, Double(judgedCount) / Double(encoder.survey.valid)) : 1
     let best = try choose(transforms: transforms, ranks: ranks)
-    member = best.member; step = best.step; levelRule = best.rule; statistics = best.statistics; slope = best.slope
+    member = best.member; step = best.step; levelRule = best.rule; slope = best.slope
     self.wide = []
   }
 
@@ -174,7 +172,7 @@ final class BankTrial {
   private static func sideBits(_ m: FieldCoding.Member) -> Double { m == .wavelet97 ? 0 : m == .interpolation ? 8 * 28 : 8 * 37 }
 
   struct Candidate {
-    var member: FieldCoding.Member, rule: Int, step: Double, bits: Double, rmse: Double, statistics: [Int64], slope = 1.0
+    var member: FieldCoding.Member, rule: Int, step: Double, bits: Double, rmse: Double, slope = 1.0
     /// Smaller is better: bits corrected to the wanted error at 6.02 dB per bit, or log error at the wanted rate.
     func score(_ t: Target) -> Double {
       if let r = t.rmse { return bits + min(max(log2(max(rmse, 1e-300) / r), -0.25), 0.25) * min(1, bits) }
@@ -196,11 +194,11 @@ final class BankTrial {
         try trial.rmse(s, count, ranks)
       }
       guard priced else {
-        return Candidate(member: m, rule: rule, step: found.step, bits: 0, rmse: found.error, statistics: trial.statistics, slope: found.slope)
+        return Candidate(member: m, rule: rule, step: found.step, bits: 0, rmse: found.error, slope: found.slope)
       }
       let (bits, e) = try trial.cost(found.step, count, share, ranks)
       let side = BankTrial.sideBits(m) / Double(max(1, encoder.survey.valid))
-      return Candidate(member: m, rule: rule, step: found.step, bits: bits + side, rmse: e, statistics: trial.statistics, slope: found.slope)
+      return Candidate(member: m, rule: rule, step: found.step, bits: bits + side, rmse: e, slope: found.slope)
     }
     // Rate: bits fall about one per doubling of the step where most coefficients are active.
     var s = encoder.survey.range * exp2(-target.rate! - 1)
@@ -216,7 +214,7 @@ final class BankTrial {
         s = exp2(l.0 + (h.0 - l.0) * min(max(t, 0.1), 0.9))
       } else { s *= last.bits > target.rate! ? 2 : 0.5 }
     }
-    return Candidate(member: m, rule: rule, step: s, bits: last.bits, rmse: last.rmse, statistics: trial.statistics)
+    return Candidate(member: m, rule: rule, step: s, bits: last.bits, rmse: last.rmse)
   }
 }
 
@@ -248,7 +246,6 @@ protocol MemberTrial: AnyObject {
   func rmse(_ step: Double, _ count: Int, _ ranks: borrowing Communicator) throws -> Double
   /// Bits per value and rmse at a step. Collective.
   func cost(_ step: Double, _ count: Int, _ share: Double, _ ranks: borrowing Communicator) throws -> (bits: Double, rmse: Double)
-  var statistics: [Int64] { get }
 }
 
 /// Histogram of classes and symbols summed over ranks.

@@ -26,7 +26,7 @@ for f in "$data"/*.h5; do if [ -e "$f" ]; then ln -s "$(realpath "$f")" "$out/da
 
 started=$SECONDS
 # The longest first.
-{ echo "cells --study 0"; echo rows; for study in 2 4 1 3; do echo "cells --study $study"; done; } |
+{ echo rows; for study in 0 2 4 1 3; do for psnr in 60 80 100; do echo "cells --study $study --psnr $psnr"; done; done; } |
   xargs -P "$jobs" -L 1 -- sh -c 'out=$1 law=$0; shift; exec "$law" "$@" --data "$out/data" --output "$out" </dev/null' "$law" "$out"
 for ranks in 1 8; do mpirun --oversubscribe -n "$ranks" "$law" overlap </dev/null >"$out/overlap-$ranks.txt"; done
 echo "$((SECONDS - started)) s"

@@ -15,7 +15,7 @@ struct Cells {
     "gainerror", "draws", "integers", "costintegers", "slope", "spread", "edge", "edgepred", "rateedge", "rateedgepred",
   ])
 
-  init(_ study: Study, _ snapshot: Snapshot, log: (String) -> Void) throws {
+  init(_ study: Study, _ psnr: Double, _ snapshot: Snapshot, log: (String) -> Void) throws {
     for kind in study.codecs {
       let codec = TransformCodec(kind, grid: snapshot.grid, components: snapshot.components)
       let quantiser = try Quantiser(codec, snapshot.values), variances = quantiser.variances()
@@ -27,68 +27,66 @@ struct Cells {
       let stiff = felt.map { Order($0, key: zip($0.observable, $0.distortion).map { $0 / max($1, 1e-300) }) }
       let dear = Order(felt[0], key: zip(felt[0].distortion, variances).map { -$0 * $1 })
       let limit = Study.draws(values: codec.latentCount), activity = quantiser.activity(classes: 6)
-      for psnr in Study.fidelities {
-        // The unaligned codec: steps ~ G_D^-1/2.
-        let flat = felt[0].factors(weight: 0), rmse = snapshot.range * pow(10, -psnr / 20)
-        let step = Quantiser.solved(from: rmse * sqrt(12), slope: -6, target: psnr, tolerance: 0.01) {
-          10 * log10(snapshot.range * snapshot.range / meanSquare(quantiser.field(quantiser.coded(factors: flat, step: $0).decoded), snapshot.values))
-        }
-        let base = quantiser.coded(factors: flat, step: step), rate0 = quantiser.rate(base, factors: flat), noise0 = quantiser.noise(base)
-        let today0 = quantiser.rate(base, factors: flat, contexts: .integers)
-        let start = Draws(quantiser, factors: flat, step: step)
-        for (j, o) in observables.enumerated() {
-          func error(_ field: FieldParts) throws -> Double { try alidade_law.error(o, field, truths[j], scales[j], snapshot) }
-          let f = felt[j], bands = f.spectrum(quantiser, activity: activity), rate = BandSpectrum.Rate.noise(step * step / 12)
-          let predicted = bands.errors(weight: 0, rate: rate), unit = predicted.distortion / predicted.observable
-          var p0: [Double] = [], curve = [(cost: 0.0, gain: 0.0)], foreseen = curve
-          for w in Study.weights {
-            let weight = w * unit, factors = f.factors(weight: weight), prediction = bands.prediction(weight: weight, rate: rate)
-            let high = bands.prediction(weight: weight)
-            // lambda enlarges factors and with them the step of an equal rate.
-            let guess = step * exp(0.5 * bands.spectrum.logVolume(weight))
-            let matched = Quantiser.solved(from: guess, slope: -max(0.1, min(1, rate0 / 2)), target: rate0, tolerance: 0.0003 * max(0.3, rate0)) {
-              quantiser.rate(quantiser.coded(factors: factors, step: $0), factors: factors)
-            }
-            let aligned = quantiser.coded(factors: factors, step: matched), draws = Draws(quantiser, factors: factors, step: matched)
-            var d0: [Double] = [], d1: [Double] = [], p1: [Double] = []
-            while p1.count < 2 || (p1.count < limit && gainError(p0.prefix(p1.count), p1[...]) > 0.05) {
-              let k = p1.count, before = start.field(k), after = draws.field(k)
-              if p0.count == k { p0.append(try error(before)) }
-              d0.append(meanSquare(before, snapshot.values)); d1.append(meanSquare(after, snapshot.values))
-              p1.append(try error(after))
-            }
-            // With the contexts that the library has today.
-            var today = Double.nan
-            if w == 4 {
-              let s = Quantiser.solved(from: matched, slope: -max(0.1, min(1, rate0 / 2)), target: today0, tolerance: 0.0006 * max(0.3, rate0)) {
-                quantiser.rate(quantiser.coded(factors: factors, step: $0), factors: factors, contexts: .integers)
-              }
-              today = 10 * log10(meanSquare(quantiser.field(quantiser.coded(factors: factors, step: s).decoded), snapshot.values) / d0[0])
-            }
-            let cost = 10 * log10(mean(d1) / mean(d0)), gain = 10 * log10(mean(p0.prefix(p1.count)) / mean(p1))
-            curve.append((cost, gain))
-            foreseen.append((prediction.cost, prediction.gain))
-            let r = Reallocation(f, variances, weight: weight, rate: rate, before: noise0, after: quantiser.noise(aligned), step: step, stiff: stiff[j], dear: dear)
-            points.add([
-              study.domain, study.field, kind.rawValue, study.observables[j], psnr, w, rate0, quantiser.rate(aligned, factors: factors), cost,
-              prediction.cost, high.cost, gain, prediction.gain, high.gain, gainError(p0.prefix(p1.count), p1[...]), p1.count,
-              quantiser.rate(aligned, factors: factors, contexts: .integers), today, r.slope, r.spread, r.edge, r.edgePredicted, r.rateEdge, r.rateEdgePredicted,
-            ])
+      // The unaligned codec: steps ~ G_D^-1/2.
+      let flat = felt[0].factors(weight: 0), rmse = snapshot.range * pow(10, -psnr / 20)
+      let step = Quantiser.solved(from: rmse * sqrt(12), slope: -6, target: psnr, tolerance: 0.01) {
+        10 * log10(snapshot.range * snapshot.range / meanSquare(quantiser.field(quantiser.coded(factors: flat, step: $0).decoded), snapshot.values))
+      }
+      let base = quantiser.coded(factors: flat, step: step), rate0 = quantiser.rate(base, factors: flat), noise0 = quantiser.noise(base)
+      let today0 = quantiser.rate(base, factors: flat, contexts: .integers)
+      let start = Draws(quantiser, factors: flat, step: step)
+      for (j, o) in observables.enumerated() {
+        func error(_ field: FieldParts) throws -> Double { try alidade_law.error(o, field, truths[j], scales[j], snapshot) }
+        let f = felt[j], bands = f.spectrum(quantiser, activity: activity), rate = BandSpectrum.Rate.noise(step * step / 12)
+        let predicted = bands.errors(weight: 0, rate: rate), unit = predicted.distortion / predicted.observable
+        var p0: [Double] = [], curve = [(cost: 0.0, gain: 0.0)], foreseen = curve
+        for w in Study.weights {
+          let weight = w * unit, factors = f.factors(weight: weight), prediction = bands.prediction(weight: weight, rate: rate)
+          let high = bands.prediction(weight: weight)
+          // lambda enlarges factors and with them the step of an equal rate.
+          let guess = step * exp(0.5 * bands.spectrum.logVolume(weight))
+          let matched = Quantiser.solved(from: guess, slope: -max(0.1, min(1, rate0 / 2)), target: rate0, tolerance: 0.0003 * max(0.3, rate0)) {
+            quantiser.rate(quantiser.coded(factors: factors, step: $0), factors: factors)
           }
-          let spectrum = bands.spectrum, active = bands.bands.filter { $0.variance > step * step / 12 }
-          let cv2active = active.isEmpty ? 0 : TradeSpectrum(active.map(\.sensitivity), weights: active.map(\.count)).relativeVariance
-          let omega = omegas[j]
-          let plain = BandOverlap(variances, f.observable, counts: f.counts.map(Double.init), rank: 0.01 * Double(codec.latentCount))
-          cells.add([
-            study.domain, study.field, kind.rawValue, study.observables[j], psnr, rate0, f.source.rawValue, meanSquare(start.field(0), snapshot.values),
-            predicted.distortion, mean(p0), predicted.observable, bands.prediction(weight: unit, rate: rate).lowRateShare, slack(f), spectrum.relativeVariance, cv2active,
-            bands.maximumGain(rate: rate), spectrum.flatness, omega.0.value, omega.1.lower, omega.1.upper, omega.0.chance, omega.0.rank,
-            omega.0.corrected, plain.value, Cells.interpolated(curve, cost: 0.5),
-            Cells.interpolated(foreseen, cost: 0.5), Cells.interpolated(curve, gain: 3), Cells.interpolated(foreseen, gain: 3),
+          let aligned = quantiser.coded(factors: factors, step: matched), draws = Draws(quantiser, factors: factors, step: matched)
+          var d0: [Double] = [], d1: [Double] = [], p1: [Double] = []
+          while p1.count < 2 || (p1.count < limit && gainError(p0.prefix(p1.count), p1[...]) > 0.05) {
+            let k = p1.count, before = start.field(k), after = draws.field(k)
+            if p0.count == k { p0.append(try error(before)) }
+            d0.append(meanSquare(before, snapshot.values)); d1.append(meanSquare(after, snapshot.values))
+            p1.append(try error(after))
+          }
+          // With the contexts that the library has today.
+          var today = Double.nan
+          if w == 4 {
+            let s = Quantiser.solved(from: matched, slope: -max(0.1, min(1, rate0 / 2)), target: today0, tolerance: 0.0006 * max(0.3, rate0)) {
+              quantiser.rate(quantiser.coded(factors: factors, step: $0), factors: factors, contexts: .integers)
+            }
+            today = 10 * log10(meanSquare(quantiser.field(quantiser.coded(factors: factors, step: s).decoded), snapshot.values) / d0[0])
+          }
+          let cost = 10 * log10(mean(d1) / mean(d0)), gain = 10 * log10(mean(p0.prefix(p1.count)) / mean(p1))
+          curve.append((cost, gain))
+          foreseen.append((prediction.cost, prediction.gain))
+          let r = Reallocation(f, variances, weight: weight, rate: rate, before: noise0, after: quantiser.noise(aligned), step: step, stiff: stiff[j], dear: dear)
+          points.add([
+            study.domain, study.field, kind.rawValue, study.observables[j], psnr, w, rate0, quantiser.rate(aligned, factors: factors), cost,
+            prediction.cost, high.cost, gain, prediction.gain, high.gain, gainError(p0.prefix(p1.count), p1[...]), p1.count,
+            quantiser.rate(aligned, factors: factors, contexts: .integers), today, r.slope, r.spread, r.edge, r.edgePredicted, r.rateEdge, r.rateEdgePredicted,
           ])
         }
-        log("\(study.field) \(kind.rawValue) \(Int(psnr)) dB: \(String(format: "%.3f", rate0)) bits/value, \(observables.count) observables")
+        let spectrum = bands.spectrum, active = bands.bands.filter { $0.variance > step * step / 12 }
+        let cv2active = active.isEmpty ? 0 : TradeSpectrum(active.map(\.sensitivity), weights: active.map(\.count)).relativeVariance
+        let omega = omegas[j]
+        let plain = BandOverlap(variances, f.observable, counts: f.counts.map(Double.init), rank: 0.01 * Double(codec.latentCount))
+        cells.add([
+          study.domain, study.field, kind.rawValue, study.observables[j], psnr, rate0, f.source.rawValue, meanSquare(start.field(0), snapshot.values),
+          predicted.distortion, mean(p0), predicted.observable, bands.prediction(weight: unit, rate: rate).lowRateShare, slack(f), spectrum.relativeVariance, cv2active,
+          bands.maximumGain(rate: rate), spectrum.flatness, omega.0.value, omega.1.lower, omega.1.upper, omega.0.chance, omega.0.rank,
+          omega.0.corrected, plain.value, Cells.interpolated(curve, cost: 0.5),
+          Cells.interpolated(foreseen, cost: 0.5), Cells.interpolated(curve, gain: 3), Cells.interpolated(foreseen, gain: 3),
+        ])
       }
+      log("\(study.field) \(kind.rawValue) \(Int(psnr)) dB: \(String(format: "%.3f", rate0)) bits/value, \(observables.count) observables")
     }
   }
 

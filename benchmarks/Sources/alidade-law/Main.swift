@@ -5,7 +5,7 @@ struct UsageError: Error, CustomStringConvertible { let description: String }
 
 @main struct Main {
   static let help = """
-    alidade-law cells --data DIR --study N --output DIR      predictions and measurements on the N-th field
+    alidade-law cells --data DIR --study N --psnr DB --output DIR   predictions and measurements on the N-th field
     alidade-law rows --data DIR --output DIR                 the rows of THEORY's table that need one field or none
     alidade-law overlap                                      a planted overlap, under mpirun; prints all bits
     alidade-law report --output DIR --results FILE --setting TEXT        from what the others wrote
@@ -23,7 +23,8 @@ struct UsageError: Error, CustomStringConvertible { let description: String }
       switch command {
       case "cells":
         guard let n = Int(try option("study")), Study.all.indices.contains(n) else { throw UsageError(description: "--study 0 ... \(Study.all.count - 1)") }
-        try cells(n, data: option("data"), output: option("output"), ranks: ranks)
+        guard let psnr = Double(try option("psnr")) else { throw UsageError(description: "--psnr: a number is needed") }
+        try cells(n, psnr, data: option("data"), output: option("output"), ranks: ranks)
       case "rows": try rows(data: option("data"), output: option("output"), ranks: ranks)
       case "report":
         let folder = try option("output")
@@ -43,14 +44,14 @@ struct UsageError: Error, CustomStringConvertible { let description: String }
     }
   }
 
-  static func cells(_ n: Int, data: String, output: String, ranks: borrowing Communicator) throws {
+  static func cells(_ n: Int, _ psnr: Double, data: String, output: String, ranks: borrowing Communicator) throws {
     let study = Study.all[n]
     let path = "\(data)/\(study.file)"
     guard FileManager.default.fileExists(atPath: path) else { return print("skipped: \(study.field), there is no \(path)") }
     let snapshot = try Snapshot(path, field: study.dataset, axes: study.axes, step: -1, ranks: ranks)
-    let c = try Cells(study, snapshot) { line in print(line); fflush(nil) }
-    try c.cells.write("\(output)/cells-\(n).tsv")
-    try c.points.write("\(output)/points-\(n).tsv")
+    let c = try Cells(study, psnr, snapshot) { line in print(line); fflush(nil) }
+    try c.cells.write("\(output)/cells-\(n)-\(Int(psnr)).tsv")
+    try c.points.write("\(output)/points-\(n)-\(Int(psnr)).tsv")
   }
 
   static func rows(data: String, output: String, ranks: borrowing Communicator) throws {

@@ -197,7 +197,7 @@ struct Report {
       activity apart, in `BandSpectrum` at its noise level. What is measured is a codec with steps ~ (G_D + lambda G_P)^-1/2: coefficients quantised, coded by the
       context models, tables and rANS of the library until the bytes are those of the start, decoded, and the observable evaluated on the decoded
       field. Errors of observables that a few numbers decide scatter from one rounding to the next, so P is a mean over up to 64 draws of it; its
-      standard error is given. The table of steps itself is not counted. lambda^ = lambda P(0)/D(0) of the law.
+      standard error is given. The table of steps itself is not counted, and the lowest band is not coded in differences. lambda^ = lambda P(0)/D(0) of the law.
 
       """)
     line("| row | claim | measured | asked | |\n|---|---|---|---|---|")
@@ -227,7 +227,7 @@ struct Report {
     }
     line("\n## Diagnostics\n")
     line("![diagnostics](law/diagnostics.png)\n")
-    line("Spearman with what was measured, intervals by resampling domain x observable; the last column ranks within each domain first.\n")
+    line("Spearman with what was measured, intervals by resampling domain x observable; pooled: ranks within each domain first.\n")
     line("| diagnostic | gain at 0.5 dB | pooled by domain | cost at lambda^ 1 | Kendall |\n|---|---|---|---|---|")
     let r = cells.rows, clusters = r.map { $0[0] + $0[3] }, one = points.rows.filter { points.number($0, "weight") == 1 }, gain = c("gain05", r), cost = p("cost", one)
     for (name, key) in [("CV^2", "cv2"), ("CV^2 of the latents above the noise", "cv2active"), ("largest gain", "maxgain"), ("gain at 0.5 dB by the law", "gain05pred"),
@@ -280,8 +280,8 @@ struct Report {
         ideal code of a Gaussian latent that reverse water-filling stands for, and there bands lie near the noise.
       - Averages over boxes and large-scale fields gain ten and more dB for tenths of a dB; derivatives gain less than 2 dB at any price; a region of interest gains nothing from
         steps by band, as every band feels it alike.
-      - CV^2 and the law's own curve rank observables; the overlap does not. In an orthonormal transform G_D has no dominant space, so the whitened overlap compares the
-        observable with the field's spectrum, and it is large for observables that look at large scales, which are the ones that gain.
+      - CV^2 and the law's own curve rank observables; the overlap does not. In an orthonormal transform G_D has no dominant space, so the whitened overlap only compares
+        what the observable feels with where the field's energy is: on two-dimensional turbulence a region of interest, which gains nothing, and a box average have nearly the same.
       - P scatters where few numbers decide it (potential, radial, boxes): the standard error above is part of the gain's error.
       """)
   }
