@@ -21,7 +21,7 @@ struct BandAlignment {
     /// Sum of squares of the values over their number.
     let meanSquare: Double?
   }
-  /// g of every component and band, `[c M^3 + band]`, and estimates of it from each sample (none for closed forms).
+  /// g of every component and band, `[c M^3 + band]`, and estimates of it from each sample (none where it does not come from samples).
   struct Sensitivity {
     var mean: [Double], samples: [[Double]] = []
     /// Mean square of the observable's values.
@@ -51,7 +51,7 @@ struct BandAlignment {
     let margin = halo + (local.compactMap { $0?.reach }.max() ?? 0)
     let cells = try blocks.cells(of: source, margin: margin, ranks: ranks)
     let squares = try blocks.gathered(zip(blocks.mine, cells).map { i, c in blocks.squares(c, sample: i) }, on: domain)
-    let sampledCounts = sampledCounts
+    let sampledCounts = sampledCounts, counts = counts
     func quotients(_ sums: [[Double]]) -> [Double] {
       var s = [Double](repeating: 0, count: sums[0].count), n = s
       for (t, list) in sums.enumerated() { for i in s.indices { s[i] += list[i]; n[i] += sampledCounts[t][i] } }
@@ -117,8 +117,16 @@ struct BandAlignment {
         meanSquare = v.meanSquare
         let w = BandAlignment.cotangent(like: v.value, values: source.grid, on: domain, stream: -1)
         let r = try o.adjoint(at: u, of: w, on: domain)
-        let near = try domain.handed(r, to: blocks.mine.map { blocks.around($0, halo) })
-        lists = try blocks.gathered(zip(blocks.mine, near).map { blocks.squares($1, sample: $0) }, on: domain)
+        // Where r is known everywhere it is looked at everywhere: what few cells decide, such as extremes, would escape samples.
+        let all = blocks.isWhole ? blocks : SampledBlocks(tiles: TileGrid(shape: source.grid.shape), transform, ranks: ranks)
+        let near = try domain.handed(r, to: all.mine.map { all.around($0, halo) }), own = zip(all.mine, near).map { all.squares($1, sample: $0) }
+        if !blocks.isWhole {
+          var sums = [ExactSum](repeating: ExactSum(), count: counts.count)
+          for list in own { for i in sums.indices where list[i] != 0 { sums[i].add(list[i]) } }
+          let scale = v.meanSquare > 0 ? 1 / v.meanSquare : 1
+          return Sensitivity(mean: zip(try domain.merged(sums), counts).map { $1 > 0 ? scale * $0.value / $1 : 0 }, meanSquare: v.meanSquare)
+        }
+        lists = try blocks.gathered(own, on: domain)
       }
       let scale = meanSquare.map { $0 > 0 ? 1 / $0 : 1 } ?? 1
       lists = lists.map { $0.map { $0 * scale } }

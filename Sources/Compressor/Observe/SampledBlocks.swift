@@ -52,6 +52,8 @@ struct SampledBlocks {
 
   var grid: Grid { transform.grid }
   var bandCount: Int { transform.blockEdge * transform.blockEdge * transform.blockEdge }
+  /// Whether the boxes are the whole grid.
+  var isWhole: Bool { boxes.reduce(0) { $0 + $1.count } == grid.count }
   func around(_ i: Int, _ margin: Int) -> Box { boxes[i].dilated(by: margin, in: grid) }
 
   /// The observable where it can be looked at sample by sample, and that is less work than the whole grid.
