@@ -49,6 +49,8 @@ public struct FieldCoding: Equatable, Sendable {
   public var shifts: [UInt8] = [0, 0, 0]
   /// Factors on the bands of a lapped transform; `nil`: none.
   public var weights: BandWeights?
+  /// Further bits of some of its bands; `nil`: none.
+  public var refinement: BandRefinement?
   /// What `decompress --restore` needs; empty: nothing. Decoding does not look at it.
   public var restoration: [UInt8] = []
   /// Bit patterns that are masked, ascending; category k of a mask is entry k - 1.
@@ -74,7 +76,7 @@ public struct FieldCoding: Equatable, Sendable {
     w.put(FieldCoding.version)
     w.put(member.rawValue)
     w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16) | (offset != 0 ? 32 : 0)
-      | (weights != nil ? 64 : 0) | (restoration.isEmpty ? 0 : 128))
+      | (weights != nil || refinement != nil ? 64 : 0) | (restoration.isEmpty ? 0 : 128))
     w.put(UInt8(FieldCoding.kinds.firstIndex(of: request.kind)!))
     if request != .lossless { w.put(request.value); w.put(absolute) }
     // The pointwise bound is one of the two numbers above.
@@ -95,7 +97,10 @@ public struct FieldCoding: Equatable, Sendable {
       w.put(step)
       if offset != 0 { w.put(offset) }
       w.put(shifts)
-      if let weights { w.put(block: weights.serialised) }
+      if weights != nil || refinement != nil {
+        w.put(block: weights?.serialised ?? [])
+        w.put(block: refinement?.serialised ?? [])
+      }
       w.put(block: model); w.put(tables)
     }
     return w.bytes
@@ -138,7 +143,12 @@ public struct FieldCoding: Equatable, Sendable {
       if flags & 32 != 0 { offset = try r.double() }
       guard offset.isFinite else { throw StreamError(.invalid, offset: r.offset) }
       shifts = try r.take(3)
-      if flags & 64 != 0 { weights = try BandWeights(serialised: try r.block(), edge: m.blockEdge!) }
+      if flags & 64 != 0 {
+        let w = try r.block(), further = try r.block()
+        guard !w.isEmpty || !further.isEmpty else { throw StreamError(.invalid, offset: r.offset) }
+        if !w.isEmpty { weights = try BandWeights(serialised: w, edge: m.blockEdge!) }
+        if !further.isEmpty { refinement = try BandRefinement(serialised: further, edge: m.blockEdge!) }
+      }
       model = try r.block(); tables = try r.take(r.remaining)
     }
     guard r.remaining == 0 else { throw StreamError(.invalid, offset: r.offset) }

@@ -15,6 +15,7 @@ final class FieldDecoder: @unchecked Sendable {
   private let bands: BandModel?
   private let special: SpecialValues?
   private let quantiser: ald_quantiser
+  /// Where the bands have steps of their own or further bits.
   private let scaler: BandScaler?
 
   /// - Throws: `StreamError` when the header does not describe a codec of this version.
@@ -23,10 +24,10 @@ final class FieldDecoder: @unchecked Sendable {
     tiles = TileGrid(shape: grid.shape)
     let transform = coding.member.transform(grid)
     self.transform = transform
-    scaler = try coding.weights.map { w in
-      guard w.tables.count == 1 || w.tables.count == components else { throw StreamError(.invalid, offset: 2) }
-      return BandScaler(w, transform as! LappedOrthogonalTransform)
+    for w in [coding.weights, coding.refinement?.bits] {
+      guard w.map({ $0.tables.count == 1 || $0.tables.count == components }) ?? true else { throw StreamError(.invalid, offset: 2) }
     }
+    scaler = coding.weights != nil || coding.refinement != nil ? BandScaler(coding.weights, transform as! LappedOrthogonalTransform) : nil
     special = coding.specials.isEmpty ? nil : try SpecialValues(type: type, patterns: coding.specials)
     guard coding.workType.size >= type.size || coding.logarithmic else { throw StreamError(.invalid, offset: 2) }
     guard coding.member != .constant || coding.constants.count == components else { throw StreamError(.invalid, offset: 2) }
@@ -96,9 +97,11 @@ final class FieldDecoder: @unchecked Sendable {
       try decodeInterpolated(stream.payload, interpolation!, tables, out.maskPointer, workspace, into: out.values)
     case .lapped16, .lapped8, .wavelet97:
       let q = RawArray(box: box, elementSize: 4)
-      try decodeBands(stream, shapes!, bands!, tables, into: q)
+      var refined = coding.refinement.map { RefinedTile($0, scaler!, box: box, component: component) }
+      try decodeBands(stream, shapes!, bands!, tables, refined: &refined, into: q)
       dequantise(q, quantiser, into: out.values)
-      scaler?.divide(out.values, component: component)
+      refined?.dequantise(step: coding.step, into: out.values)
+      if coding.weights != nil { scaler!.divide(out.values, component: component) }
       transform!.synthesiseInside(out.values, core: box)
     }
     return out

@@ -15,6 +15,13 @@ extension FieldEncoder {
     let sampled = Set(trial.units.map(\.index)), judged = Set(trial.judged.map(\.index))
     // Aimed 0.006 dB too well, so that a second pass is rare.
     var step = trial.step * (shaping?.stepRatio ?? 1), correction = 0.9993
+    if let fixed = shaping?.fixed {
+      let coefficients = try analyse(transform, ranks: ranks)
+      return try codeTransformed(
+        start, transform, shapes, coefficients, step: fixed.step, shifts: fixed.shifts, sampled: sampled, judged: judged, ranks: ranks)
+    }
+    var target = self.target
+    if let share = shaping?.aim { target.rmse = target.rmse.map { $0 * share } }
     var aim = StepAim(target: target)
     while true {
       let coefficients = try analyse(transform, ranks: ranks)
@@ -40,7 +47,7 @@ extension FieldEncoder {
 
   /// - Collective: all ranks.
   private func quantiserError(_ coefficients: [RawArray], _ step: Double, ranks: borrowing Communicator) throws -> QuantiserError {
-    guard let scaler = shaping?.scaler else { return try QuantiserError(coefficients, step: step, threads: threads, ranks: ranks) }
+    guard let shaping, let scaler = shaping.weighted else { return try QuantiserError(coefficients, step: step, threads: threads, ranks: ranks) }
     return try QuantiserError(weighted: coefficients, by: scaler, components: layout.components, step: step, threads: threads, ranks: ranks)
   }
 
@@ -65,10 +72,26 @@ extension FieldEncoder {
         if here { for t in parts[0].indices { for c in parts { out.append(c[t]) } } }
       }
       if let scaler = shaping?.scaler {
-        parallelFor(out.count, threads: threads) { i in scaler.multiply(out[i], component: i % layout.components) }
+        let change = shaping?.change
+        parallelFor(out.count, threads: threads) { i in
+          if let change { add(change[i], to: out[i]) }
+          if shaping?.weights != nil { scaler.multiply(out[i], component: i % layout.components) }
+        }
       }
     }
     return out
+  }
+
+  /// a += change, of doubles, rounded to the type of `a`.
+  private func add(_ change: RawArray, to a: RawArray) {
+    let d = change.bound(to: Double.self)
+    if a.elementSize == 4 {
+      let v = a.bound(to: Float.self)
+      for i in 0..<a.count where d[i] != 0 { v[i] = Float(Double(v[i]) + d[i]) }
+    } else {
+      let v = a.bound(to: Double.self)
+      for i in 0..<a.count { v[i] += d[i] }
+    }
   }
 
   /// One complete pass; `coefficients` hold the locally synthesised decoded values afterwards.
@@ -83,16 +106,25 @@ extension FieldEncoder {
     coding.step = step
     coding.offset = offset
     coding.weights = shaping?.weights
+    coding.refinement = shaping?.refinement
     let first = layout.units.lowerBound
     let own = coefficients.indices.filter { sampled.contains(first + $0) }
     coding.shifts = shifts
     let k = quantiser(step: step, shifts: shifts)
     // Integers of the counted tiles: all of a held field, else the sample.
     let counted = held ? Array(coefficients.indices) : own
-    let quantised = Slots<RawArray?>(counted.count, nil)
+    let quantised = Slots<RawArray?>(counted.count, nil), refined = Slots<RefinedTile?>(coefficients.count, nil)
+    if let shaping, let refinement = shaping.refinement {
+      for i in coefficients.indices { refined[i] = RefinedTile(refinement, shaping.scaler, box: coefficients[i].box, component: i % layout.components) }
+    }
+    func integers(_ i: Int) -> RawArray {
+      let q = quantise(coefficients[i], k)
+      refined[i]?.quantise(coefficients[i], step: step, into: q)
+      return q
+    }
     let model = try phases.measure("fit") {
       let fitted = counted.indices.filter { judged.contains(first + counted[$0]) }
-      parallelFor(fitted.count, threads: threads) { j in quantised[fitted[j]] = quantise(coefficients[counted[fitted[j]]], k) }
+      parallelFor(fitted.count, threads: threads) { j in quantised[fitted[j]] = integers(counted[fitted[j]]) }
       let part = fitted.map { quantised[$0]! }
       return try shapes.fit(part, fixed: shapes.model(of: part, ranks: ranks), values: survey.valid, threads: threads, ranks: ranks)
     }
@@ -101,7 +133,7 @@ extension FieldEncoder {
     var histogram = [UInt32](repeating: 0, count: histogramSize)
     phases.measure("transform") {
       parallelFor(counted.count, threads: threads) { i in
-        let q = quantised[i] ?? quantise(coefficients[counted[i]], k)
+        let q = quantised[i] ?? integers(counted[i])
         quantised[i] = q
         let (s, side, band) = shapes.symbols(q, model)
         symbols[i] = (s, side.serialised(for: band))
@@ -117,26 +149,28 @@ extension FieldEncoder {
     try phases.measure("entropy") {
       try ranks.agree {
         parallelFor(coefficients.count, threads: threads) { i in
-          let q = held ? quantised[i]! : quantise(coefficients[i], k)
+          let q = held ? quantised[i]! : integers(i)
           let (s, side): (Symbols, [UInt8])
           if held { (s, side) = symbols[i]! } else {
             let r = shapes.symbols(q, model)
             (s, side) = (r.0, r.1.serialised(for: r.2))
           }
           var stream = TileStream()
-          stream.side = side
+          stream.side = (refined[i]?.bytes ?? []) + side
           stream.payload = s.encode(tables)
           streams[i] = stream
           if check {
             do {
               let again = RawArray(box: q.box, elementSize: 4)
-              try decodeBands(stream, shapes, model, tables, into: again)
+              var fine = refined[i]
+              try decodeBands(stream, shapes, model, tables, refined: &fine, into: again)
               guard sameBits(again, q, nil) else { throw CompressorError.notReproduced(stream: first + i) }
             } catch is StreamError { failures[i] = CompressorError.notReproduced(stream: first + i) } catch { failures[i] = error }
           }
           if reconstruct {
             dequantise(q, k, into: coefficients[i])
-            shaping?.scaler.divide(coefficients[i], component: i % layout.components)
+            refined[i]?.dequantise(step: step, into: coefficients[i])
+            if let shaping, shaping.weights != nil { shaping.scaler.divide(coefficients[i], component: i % layout.components) }
             transform.synthesiseInside(coefficients[i], core: q.box)
           }
         }
@@ -226,10 +260,15 @@ extension FieldEncoder {
   }
 }
 
-/// Quantised integers of a tile from its stream.
-func decodeBands(_ stream: TileStream, _ shapes: BandShapes, _ model: BandModel, _ tables: ClassTables, into q: RawArray) throws {
+/// Quantised integers of a tile from its stream, and the further bits of `refined`.
+func decodeBands(
+  _ stream: TileStream, _ shapes: BandShapes, _ model: BandModel, _ tables: ClassTables, refined: inout RefinedTile?, into q: RawArray
+) throws {
   let layout = try shapes.layout(q.box)
-  let side = try BandSide(serialised: stream.side, for: layout)
+  let further = refined?.byteCount ?? 0
+  guard stream.side.count >= further else { throw StreamError(.truncated, offset: 0) }
+  let side = try BandSide(serialised: Array(stream.side[further...]), for: layout)
+  defer { if further > 0 { refined!.read(stream.side[..<further], q) } }
   let p = q.bound(to: Int32.self)
   if layout.codedCount(side) == 0 {
     guard stream.payload.isEmpty else { throw StreamError(.invalid, offset: 0) }

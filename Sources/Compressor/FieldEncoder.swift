@@ -48,6 +48,8 @@ package final class FieldEncoder {
 
   /// Steps of the bands, where observables are to be kept.
   var shaping: Shaping?
+  /// As many bytes of side information as the header will hold.
+  var reserved: [UInt8] = []
   /// Decoded values of this rank's streams in the stored type, where somebody asks for them.
   var decoded: Slots<RawArray?>?
   /// Kept for further passes with other shapings.
@@ -91,6 +93,7 @@ package final class FieldEncoder {
     coding.specials = survey.specials
     coding.request = target.bound
     coding.absolute = target.absolute
+    coding.restoration = reserved
     if survey.unlisted {
       coding.workType = source.type
       return try runExact(coding, ranks: ranks)

@@ -1,6 +1,7 @@
 public import Codecs
 public import Fields
 public import MPI
+public import Observables
 public import SnapshotIO
 
 // The pipeline without input files: arrays in memory to streams in memory, streams to a container, a container to arrays.
@@ -17,6 +18,23 @@ public func encodeField(
   phases: PhaseClock = PhaseClock(), ranks: borrowing Communicator
 ) throws -> EncodedField {
   try FieldEncoder(source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks).encode(ranks: ranks)
+}
+
+/// The same with observables to be kept and views to be restored, as by `--keep` and `--restoration`; unit spacing.
+///
+/// - Throws: `Failure`: usage for what cannot be kept or restored, boundViolated with the best that can be had.
+/// - Collective: all ranks.
+public func encodeField(
+  _ source: FieldSource, as d: FieldDescription, bound: ErrorBound, keep: [KeepTarget], restoration: Set<RestorationKind> = [],
+  member: FieldCoding.Member? = nil, threads: Int = 1, verify: Bool = true, phases: PhaseClock = PhaseClock(), ranks: borrowing Communicator
+) throws -> EncodedField {
+  var request = AlignedRequest(d, observing: .init(observables: [], names: [], coordinates: .unit))
+  request.kept = try ranks.agree {
+    let catalogue = ObservationPlan.catalogue(ObserveOptions())
+    return try keptObservables(keep.map { try KeepRequest($0, catalogue) }, d, bound: bound)
+  }
+  request.restoration = restorationKinds(restoration, d)
+  return try encodeAligned(request, source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks).field
 }
 
 /// Writes one encoded field as a container.

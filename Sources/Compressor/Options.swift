@@ -1,4 +1,5 @@
 import Fields
+public import Observables
 
 // What a caller asks of the pipeline: one value per sub-command. Parsing and validation of text live in the tool; these
 // are already sane (positive numbers, non-empty names), but not yet checked against any data.
@@ -35,6 +36,14 @@ public struct FieldBound: Hashable, Sendable {
   public var name: String
   public var bound: ErrorBound
   public init(name: String, bound: ErrorBound) { self.name = name; self.bound = bound }
+}
+
+/// `--keep OBSERVABLE:ERROR`: the relative L2 error over the observable's values is at most `error`.
+public struct KeepTarget: Hashable, Sendable {
+  /// `[FIELD/]NAME[(...)]`.
+  public var observable: String
+  public var error: Double
+  public init(observable: String, error: Double) { self.observable = observable; self.error = error }
 }
 
 /// How to read an input that is not a container.
@@ -75,6 +84,12 @@ public struct CompressOptions: Sendable {
   /// Forces one member of the codec bank; for tests and measurements.
   public var codec: String?
   public var verbosity = Verbosity.normal
+  /// Observables to keep, each on the field it names or on all that suit it.
+  public var keep: [KeepTarget] = []
+  /// dB of PSNR that `keep` may cost at a fixed rate; `nil`: any.
+  public var maximumPSNRLoss: Double?
+  /// What `decompress --restore` is to be able to put right.
+  public var restoration: Set<RestorationKind> = []
 
   public init(input: String, output: String, bound: ErrorBound) {
     self.input = input; self.output = output; self.bound = bound
@@ -96,6 +111,8 @@ public struct DecompressOptions: Sendable {
   public var region: [Range<Int>]?
   /// Also writes a description for visualisation tools beside the output.
   public var xdmf = false
+  /// Puts back what `restoration` stored; the result no longer promises a pointwise bound.
+  public var restore = false
   public var threads = 1
   public var report: String?
   public var noClobber = false

@@ -3,6 +3,7 @@ import Decomposition
 public import MPI
 import Fields
 import Glibc
+import Observables
 import Reduction
 import SnapshotIO
 import Statistics
@@ -70,6 +71,23 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
     throw Failure(.usage, "--bound \(b.name): no such field; there are \(input.fields.map(\.name).joined(separator: ", "))")
   }
   let plan = try ObservationPlan(o.observe, input.fields, positions: input.positions, ranks: ranks)
+  let keep = try ranks.agree {
+    let keep = try o.keep.map { try KeepRequest($0, ObservationPlan.catalogue(o.observe)) }
+    for k in keep { try k.check(input.fields) }
+    for f in input.fields {
+      let bound = o.bound(for: f.name), kept = try keptObservables(keep, f, bound: bound)
+      if o.maximumPSNRLoss != nil, !kept.isEmpty, bound.kind != "rate" {
+        throw Failure(.usage, "--max-psnr-loss limits what --keep costs at a held --rate; --\(bound.kind) holds the fidelity of \(f.name) itself")
+      }
+    }
+    if !o.restoration.isEmpty, let f = input.fields.first(where: { o.bound(for: $0.name) == .lossless }) {
+      throw Failure(.usage, "--restoration and --lossless exclude each other (\(f.name)): nothing is lost")
+    }
+    for kind in o.restoration.sorted(by: { $0.rawValue < $1.rawValue }) where !input.fields.contains(where: { restorationKinds([kind], $0) == [kind] }) {
+      throw Failure(.usage, "--restoration \(kind.rawValue) needs a \(kind == .divergence ? "vector field, one component per axis, on a " : "")grid that wraps along every axis (--periodic); there is none")
+    }
+    return keep
+  }
   let writer = o.dryRun ? nil : try ContainerWriter(path: o.output, noClobber: o.noClobber, ranks: ranks)
   var report = Report()
   do {
@@ -80,8 +98,13 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
         try checkInterruption(ranks)
         let bound = o.bound(for: f.name)
         let source = try phases.measure("read") { try readSource(input, number, step, ranks: ranks) }
-        let encoder = try FieldEncoder(source, bound: bound, forced: forced, threads: o.threads, check: o.verify, phases: phases, ranks: ranks)
-        let (encoded, observables) = try encode(encoder, source, observing: plan.fields[number], phases, ranks: ranks)
+        var request = AlignedRequest(f, observing: plan.fields[number])
+        request.kept = try keptObservables(keep, f, bound: bound)
+        if !request.kept.isEmpty || !o.restoration.isEmpty { request.coordinates = try ranks.agree { try ObservationPlan.coordinates(of: f, input.positions[number]) } }
+        request.maximumLoss = o.maximumPSNRLoss
+        request.restoration = restorationKinds(o.restoration, f)
+        let aligned = try encodeAligned(request, source, bound: bound, forced: forced, threads: o.threads, check: o.verify, phases: phases, ranks: ranks)
+        let encoded = aligned.field
         let header = encoded.coding.serialised
         var stored = StoredBytes(streams: encoded.streamBytes, header: header.count)
         try checkInterruption(ranks)
@@ -91,7 +114,7 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
           }
         }
         var line = fieldReport(f, step: step, encoded, stored)
-        line.observables = observables
+        fill(&line, aligned)
         report.result.fields.append(line)
         guard line.boundKept != false else {
           throw Failure(.boundViolated, "\(f.name), step \(step): \(boundText(line)); nothing was written")
@@ -111,26 +134,6 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
   }
   try finishRun(&report, "compress", o.threads, phases, started, ranks: ranks)
   return report
-}
-
-/// Codes a field; what is observed is measured on the decoded values.
-///
-/// - Collective: all ranks.
-private func encode(
-  _ encoder: FieldEncoder, _ source: FieldSource, observing wanted: ObservationPlan.Field, _ phases: PhaseClock, ranks: borrowing Communicator
-) throws -> (EncodedField, [ObservableReport]) {
-  if wanted.observables.isEmpty { return (try encoder.encode(ranks: ranks), []) }
-  return try withRankDomain(source.grid, coordinates: wanted.coordinates, ranks: ranks) { domain in
-    // First those of the original: what cannot be evaluated ends the job before the field is coded.
-    let observer = try phases.measure("observe") { try FieldObserver(wanted.observables, of: source.parts(on: domain), on: domain) }
-    encoder.keepDecoded()
-    let encoded = try encoder.encode(ranks: ranks)
-    var reports = try phases.measure("observe") { try observer.reports(encoder.decodedParts(on: domain)) }
-    if let point = encoder.operatingPoint(of: encoded) {
-      try phases.measure("align") { try observer.align(&reports, at: point, source, ranks: ranks) }
-    }
-    return (encoded, reports)
-  }
 }
 
 /// Reads this rank's slab of one step.
@@ -178,6 +181,16 @@ public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, pr
     regions.append(region)
     stepLists.append(steps)
   }
+  if o.restore {
+    let some = try ranks.agree {
+      try zip(chosen, stepLists).contains { i, steps in
+        try steps.contains { s in
+          try corrupt("\(o.input): \(all[i].name)") { try !FieldCoding(serialised: reader.header(field: i, step: s)).restoration.isEmpty }
+        }
+      }
+    }
+    guard some else { throw Failure(.usage, "\(o.input) holds nothing to restore; compress with --restoration") }
+  }
   let file = try phases.measure("write") {
     try OutputFile(path: o.output, fields: outputs, all: all, carry: try reader.carry(), noClobber: o.noClobber, ranks: ranks)
   }
@@ -191,7 +204,7 @@ public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, pr
         let values = try phases.measure("decode") {
           try ContainerValues(reader, d, field: i, stepIndex: s, wanted: regions[n], threads: o.threads, ranks: ranks)
         }
-        try writeField(values, d, n, step, regions[n] ?? d.grid.box, to: file, phases, ranks: ranks)
+        try writeField(values, d, n, step, regions[n] ?? d.grid.box, restore: o.restore, context: o.input, to: file, phases, ranks: ranks)
         report.result.fields.append(storedReport(d, step: step, values.coding, reader.stored(field: i, step: s)))
         progress("\(d.name)  step \(step)  \(values.coding.member.name)")
       }
@@ -209,12 +222,12 @@ public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, pr
 ///
 /// - Collective: all ranks.
 private func writeField(
-  _ values: any FieldValues, _ d: FieldDescription, _ field: Int, _ step: Int, _ region: Box, to file: OutputFile, _ phases: PhaseClock,
-  ranks: borrowing Communicator
+  _ values: ContainerValues, _ d: FieldDescription, _ field: Int, _ step: Int, _ region: Box, restore: Bool, context: String, to file: OutputFile,
+  _ phases: PhaseClock, ranks: borrowing Communicator
 ) throws {
   let local = Partition.slabs(of: Grid(shape: region.shape, dimensions: d.grid.dimensions), ranks: ranks.size)[ranks.rank]
   let slab = local.isEmpty ? local : local.shifted(by: region.lower)
-  let targets = (0..<d.components).map { _ in RawArray(box: slab, type: d.type) }
+  var targets = (0..<d.components).map { _ in RawArray(box: slab, type: d.type) }
   for round in 0..<values.walk.rounds {
     let part = try phases.measure("decode") { try values.values(round: round, ranks: ranks) }
     try phases.measure("exchange") {
@@ -223,6 +236,16 @@ private func writeField(
       for c in 0..<d.components {
         try plan.move(part.map { [$0[c]] } ?? [], into: slab.isEmpty ? [] : [targets[c]], ranks: ranks)
       }
+    }
+  }
+  if restore, !values.coding.restoration.isEmpty {
+    targets = try phases.measure("restore") {
+      let (restoration, coordinates) = try corrupt("\(context): \(d.name), step \(step)") {
+        try FieldRestoration.read(values.coding.restoration, grid: d.grid, components: d.components)
+      }
+      return try restored(
+        targets.map { slab.isEmpty ? [] : [$0] }, in: slab.isEmpty ? [] : [slab], to: slab, restoration, coordinates: coordinates, grid: d.grid, type: d.type,
+        specials: values.coding.specials, ranks: ranks)
     }
   }
   try phases.measure("write") {

@@ -63,6 +63,10 @@ extension FieldReport {
       let predicted = o.predictedError.isFinite ? " (predicted \(short(o.predictedError)))" : ""
       row(o.name.count > 19 ? "" : o.name, "\(precise(o.original)) -> \(precise(o.decoded))  error \(short(o.error))\(predicted)")
     }
+    if let a = aligned { row("steps", "\(a.steps), \(short(a.psnrLossDB)) dB of PSNR for what is kept") }
+    if let r = restoration {
+      row("restorable", r.kinds.joined(separator: ", ") + (r.psnrDB.isFinite ? "  psnr \(short(r.psnrDB)) dB, largest error \(precise(r.maxAbsError))" : ""))
+    }
     return out
   }
 }

@@ -62,6 +62,29 @@ public struct FieldReport: Codable, Equatable, Sendable {
   /// Name of the codec.
   public var transform = ""
   public var observables: [ObservableReport] = []
+  /// What it took to keep observables; `nil` where none was to be kept.
+  @OrNull public var aligned: Aligned?
+  /// What `decompress --restore` can put right; `nil`: nothing.
+  @OrNull public var restoration: Restored?
+
+  public struct Aligned: Codable, Equatable, Sendable {
+    /// `uniform`, `diagonal` (a step per band) or `nearest-plane` (the same with shaped rounding).
+    public var steps: String
+    /// PSNR of a plain job at the same bound less that of this one.
+    @Number public var psnrLossDB: Double
+    public init(steps: String, psnrLossDB: Double) { self.steps = steps; self.psnrLossDB = psnrLossDB }
+    enum CodingKeys: String, CodingKey { case steps, psnrLossDB = "psnr_loss_db" }
+  }
+
+  /// The restored view as the encoder measured it; elsewhere its errors are unknown.
+  public struct Restored: Codable, Equatable, Sendable {
+    public var kinds: [String]
+    @Number public var maxAbsError: Double = .nan
+    @Number public var rmse: Double = .nan
+    @Number public var psnrDB: Double = .nan
+    public init(kinds: [String]) { self.kinds = kinds }
+    enum CodingKeys: String, CodingKey { case kinds, maxAbsError = "max_abs_error", rmse, psnrDB = "psnr_db" }
+  }
 
   public init(name: String, step: Int) { self.name = name; self.step = step }
 
@@ -127,6 +150,8 @@ public struct ObservableReport: Codable, Equatable, Sendable {
   /// |o(x') - o(x)| / |o(x)| over the values; 0 where they are equal.
   @Number public var error: Double = .nan
   @Number public var predictedError: Double = .nan
+  /// What `--keep` asked for.
+  @Number public var target: Double = .nan
   @OrNull public var alignment: Alignment?
   public init(name: String) { self.name = name }
 
@@ -158,7 +183,7 @@ public struct ObservableReport: Codable, Equatable, Sendable {
       case cv2CI = "cv2_ci", maxGainCI = "max_gain_ci", predictedCostCI = "predicted_cost_ci"
     }
   }
-  enum CodingKeys: String, CodingKey { case name, units, original, decoded, error, predictedError = "predicted_error", alignment }
+  enum CodingKeys: String, CodingKey { case name, units, original, decoded, error, predictedError = "predicted_error", target, alignment }
 }
 
 /// How the result came about; may differ from run to run.

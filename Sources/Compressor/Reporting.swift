@@ -29,6 +29,19 @@ func storedReport(_ d: FieldDescription, step: Int, _ coding: FieldCoding, _ sto
   return r
 }
 
+/// Adds what was kept and what can be restored.
+func fill(_ r: inout FieldReport, _ a: AlignedField) {
+  r.observables = a.observables
+  r.aligned = a.steps.map { .init(steps: $0.name, psnrLossDB: $0.lossDB) }
+  guard let m = a.restoration else { return }
+  var s = FieldReport.Restored(kinds: m.kinds.map(\.rawValue))
+  s.maxAbsError = m.maximumError
+  s.rmse = m.rmse
+  let range = a.field.survey.range
+  if range > 0, m.rmse > 0 { s.psnrDB = 20 * log10(range / m.rmse) }
+  r.restoration = s
+}
+
 /// What the encoder measured.
 func fieldReport(_ d: FieldDescription, step: Int, _ e: EncodedField, _ stored: StoredBytes) -> FieldReport {
   var r = storedReport(d, step: step, e.coding, stored)
@@ -151,7 +164,7 @@ func finishRun(_ report: inout Report, _ command: String, _ threads: Int, _ phas
   report.run.host = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   report.run.seconds = try ranks.allReduce(PhaseClock.now() - started, .max)
   // Every rank has run the same phases, though those without cells may have skipped one: a fixed list.
-  for phase in ["open", "read", "survey", "trial", "step", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "write"] {
+  for phase in ["open", "read", "survey", "trial", "step", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"] {
     let t = phases.seconds(of: phase)
     guard try ranks.allReduce(t, .max) > 0 else { continue }
     report.run.phases.append(.init(name: phase, seconds: try spread(t, ranks: ranks), bytes: .init()))

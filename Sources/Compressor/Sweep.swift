@@ -130,8 +130,7 @@ extension BandAlignment {
     let weights = BandWeights(edge: m, tables: tables)
     // Step times factor is the same in every band.
     let steps = c.bands.steps(weight: weight, rate: .noise(theta)), first = c.bands.bands[0]
-    return Shaping(weights: weights, scaler: BandScaler(weights, transform),
-                   stepRatio: steps[0] * (1 + weight * max(0, first.sensitivity)).squareRoot())
+    return Shaping(weights: weights, transform, stepRatio: steps[0] * (1 + weight * max(0, first.sensitivity)).squareRoot())
   }
 }
 

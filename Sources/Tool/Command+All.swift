@@ -50,7 +50,9 @@ extension Command {
       .flag("no-clobber", "refuse to replace an existing file"),
       .flag("dry-run", "measure everything, write nothing"),
       Option(long: "codec", kind: .value("NAME"), hidden: true),
-      .later("keep", takesValue: true), .later("max-psnr-loss", takesValue: true),
+      .value("keep", "SPEC:TARGET", "relative error of an observable <= TARGET", repeats: true),
+      .value("max-psnr-loss", "DB", "what --keep may cost at a held --rate"),
+      .value("restoration", "KINDS", "for --restore: totals,spectrum,divergence,band"),
     ] + common
   ) { a throws(Failure) in
     let input = try a.operands("IN")[0]
@@ -74,6 +76,12 @@ extension Command {
     o.noClobber = a.has("no-clobber")
     o.dryRun = dryRun
     o.codec = a.last("codec")
+    o.keep = try keepTargets(a.all("keep"))
+    if let text = a.last("max-psnr-loss") {
+      if o.keep.isEmpty { throw Failure(.usage, "--max-psnr-loss limits what --keep costs; give --keep with it") }
+      o.maximumPSNRLoss = try positive(text, for: "--max-psnr-loss")
+    }
+    if let text = a.last("restoration") { o.restoration = try restorationKinds(text) }
     o.observe = try a.observe()
     o.verbosity = try a.verbosity()
     return .compress(o)
@@ -89,7 +97,8 @@ extension Command {
       .value("region", "Z0:Z1,Y0:Y1,X0:X1", "only these cells, storage order"),
       .flag("xdmf", "also describe the output for viewers"),
       .flag("no-clobber", "refuse to replace an existing file"),
-      .later("resolution", takesValue: true), .later("restore", takesValue: false),
+      .flag("restore", "put right what compress --restoration stored"),
+      .later("resolution", takesValue: true),
     ] + common
   ) { a throws(Failure) in
     let input = try a.operands("IN.ald")[0]
@@ -99,6 +108,8 @@ extension Command {
     o.steps = try a.steps()
     if let r = a.last("region") { o.region = try region(r) }
     o.xdmf = a.has("xdmf")
+    o.restore = a.has("restore")
+    if o.restore, o.region != nil { throw Failure(.usage, "--restore needs the whole field, --region gives a part") }
     o.threads = try a.threads()
     o.report = a.last("report")
     o.noClobber = a.has("no-clobber")

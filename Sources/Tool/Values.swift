@@ -1,5 +1,6 @@
 import Compressor
 import Fields
+import Observables
 
 // Text to values; every message names the option and what was given.
 
@@ -108,6 +109,35 @@ func periodic(_ text: String) throws(Failure) -> PeriodicAxes {
     throw Failure(.usage, "--periodic needs auto, none or different letters out of x,y,z, not '\(text)'")
   }
   return .axes(text)
+}
+
+/// `SPEC:TARGET`s, split at the last colon.
+func keepTargets(_ texts: [String]) throws(Failure) -> [KeepTarget] {
+  var out: [KeepTarget] = []
+  for text in texts {
+    guard let colon = text.lastIndex(of: ":"), colon != text.startIndex, Double(text[text.index(after: colon)...]) != nil else {
+      throw Failure(.usage, "--keep needs SPEC:TARGET, such as box16:1e-6, not '\(text)'")
+    }
+    let k = KeepTarget(observable: String(text[..<colon]), error: try positive(String(text[text.index(after: colon)...]), for: "--keep \(text[..<colon])"))
+    if let other = out.first(where: { $0.observable == k.observable }) {
+      throw Failure(.usage, "--keep \(k.observable) has two targets, \(other.error) and \(k.error)")
+    }
+    out.append(k)
+  }
+  return out
+}
+
+/// Names joined by commas.
+func restorationKinds(_ text: String) throws(Failure) -> Set<RestorationKind> {
+  var out: Set<RestorationKind> = []
+  let names = RestorationKind.allCases.map(\.rawValue)
+  for name in text.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
+    guard let k = RestorationKind(rawValue: name) else {
+      throw Failure(.usage, "--restoration knows \(names.joined(separator: ", ")), not '\(name)'" + suggestion(for: name, among: names))
+    }
+    out.insert(k)
+  }
+  return out
 }
 
 /// The parts of a list, cut at commas outside parentheses.

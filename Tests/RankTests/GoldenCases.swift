@@ -4,6 +4,7 @@ import Decomposition
 import Fields
 import Foundation
 import MPI
+import Observables
 import SnapshotIO
 import Support
 
@@ -17,6 +18,8 @@ enum GoldenCases {
     var member: FieldCoding.Member?
     var periodic = Grid.Periodicity.none
     var components = 1
+    var keep: [KeepTarget] = []
+    var restoration: Set<RestorationKind> = []
     /// From the smooth field to what is special about this one.
     var value: @Sendable (Double, Index3) -> Double = { v, _ in v }
   }
@@ -38,6 +41,9 @@ enum GoldenCases {
     Golden(name: "plane", shape: [60, 75], bound: .psnr(65)),
     Golden(name: "line", shape: [4000], bound: .relative(1e-3)),
     Golden(name: "vector", shape: [2, 16, 20, 18], bound: .psnr(50), components: 2),
+    Golden(name: "weights", shape: [36, 32, 32], bound: .psnr(45), member: .lapped8, keep: [KeepTarget(observable: "gradient", error: 0.04)]),
+    Golden(name: "refinement", shape: [2, 32, 48, 32], bound: .psnr(45), member: .lapped16, periodic: Grid.Periodicity(true, true, true), components: 2,
+           keep: [KeepTarget(observable: "box16", error: 1e-6)], restoration: [.totals, .spectrum, .band]),
   ]
 
   static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Golden")
@@ -87,6 +93,10 @@ enum GoldenCases {
     return FieldSource(name: g.name, grid: grid, type: g.type, components: g.components, boxes: [box], arrays: arrays)
   }
 
+  static func encoded(_ g: Golden, _ ranks: borrowing Communicator) throws -> EncodedField {
+    try encodeField(source(g, ranks), as: description(g), bound: g.bound, keep: g.keep, restoration: g.restoration, member: g.member, ranks: ranks)
+  }
+
   /// A number that depends on every bit of every value and its place, and not on the cutting.
   static func digest(_ path: String, _ g: Golden, _ ranks: borrowing Communicator) throws -> String {
     let grid = description(g).grid
@@ -111,7 +121,7 @@ enum GoldenCases {
   static func write(_ ranks: borrowing Communicator) throws -> String {
     var lines: [String] = []
     for g in all {
-      let encoded = try encodeField(source(g, ranks), bound: g.bound, member: g.member, ranks: ranks)
+      let encoded = try encoded(g, ranks)
       try writeContainer(encoded, as: description(g), to: path(g.name), ranks: ranks)
       lines.append("\(g.name) \(encoded.coding.member.name) \(try digest(path(g.name), g, ranks))")
     }
@@ -137,7 +147,7 @@ enum GoldenCases {
   static func encode(_ ranks: borrowing Communicator) throws -> String {
     var names: [String] = []
     for g in all {
-      let encoded = try encodeField(source(g, ranks), bound: g.bound, member: g.member, ranks: ranks)
+      let encoded = try encoded(g, ranks)
       let reader = try ContainerReader.open(path(g.name), ranks: ranks)
       try ranks.agree {
         try expect(try reader.header(field: 0, step: 0) == encoded.coding.serialised, "\(g.name): another header")

@@ -31,6 +31,18 @@ public struct BandWeights: Equatable, Sendable {
   /// 2^(1/16): half a step of the table.
   private static let halfStep = 1.0442737824274138
 
+  /// The same with coarser exponents where those cost less: bytes against what uneven noise costs, 1/2 log2(sinh d / d) bits for each
+  /// of `latents`, d = u ln 2 / 8 with exponents in multiples of u.
+  public func simplified(latents: Int) -> BandWeights {
+    var best = (weights: self, bits: Double(8 * serialised.count))
+    for (u, loss) in [(2, 0.00361), (4, 0.01435), (8, 0.05718)] {
+      let w = BandWeights(edge: edge, tables: tables.map { $0.map { UInt8(min((Int($0) + u / 2) / u * u, BandWeights.largest / u * u)) } })
+      let bits = Double(8 * w.serialised.count) + loss * Double(latents)
+      if bits < best.bits { best = (w, bits) }
+    }
+    return best.weights
+  }
+
   /// 2^(k / 8) for k = 0 ... 7, correctly rounded.
   private static let octave: [Double] = [
     1, 1.0905077326652577, 1.189207115002721, 1.2968395546510096, 1.4142135623730951, 1.5422108254079407, 1.681792830507429, 1.8340080864093424,
@@ -50,61 +62,69 @@ public struct BandWeights: Equatable, Sendable {
 
   // MARK: stream
 
-  /// docs/format.md section 7.15: number of tables, then per table the differences to a prediction from the bands before.
+  /// docs/format.md section 7.14: number of tables, the largest of 1, 2, 4, 8 that divides all entries, then the entries over that
+  /// number, as differences to a prediction from the bands before.
   public var serialised: [UInt8] {
     var coder = AdaptiveBinaryEncoder(), model = AdaptiveInteger(contexts: BandWeights.contexts)
+    let unit = [8, 4, 2].first { u in tables.allSatisfy { $0.allSatisfy { Int($0) % u == 0 } } } ?? 1
     for t in tables {
-      for i in t.indices {
-        let (p, c) = BandWeights.prediction(t, i, edge)
-        model.encode(Int(t[i]) - p, context: c, &coder)
+      let v = t.map { Int($0) / unit }
+      for i in v.indices {
+        let (p, c) = BandWeights.prediction(v, i, edge)
+        model.encode(v[i] - p, context: c, &coder)
       }
     }
-    return [UInt8(tables.count)] + coder.finish()
+    return [UInt8(tables.count), UInt8(unit)] + coder.finish()
   }
 
   /// - Throws: `StreamError` for bytes that `serialised` cannot give.
   public init(serialised bytes: [UInt8], edge: Int) throws {
-    guard let count = bytes.first, count > 0 else { throw StreamError(.truncated, offset: 0) }
-    var coder = AdaptiveBinaryDecoder(bytes[1...]), model = AdaptiveInteger(contexts: BandWeights.contexts)
+    guard bytes.count > 2, bytes[0] > 0, [1, 2, 4, 8].contains(bytes[1]) else { throw StreamError(.truncated, offset: 0) }
+    let unit = Int(bytes[1])
+    var coder = AdaptiveBinaryDecoder(bytes[2...]), model = AdaptiveInteger(contexts: BandWeights.contexts)
     var tables: [[UInt8]] = []
-    for _ in 0..<count {
-      var t = [UInt8](repeating: 0, count: edge * edge * edge)
-      for i in t.indices {
-        let (p, c) = BandWeights.prediction(t, i, edge), v = p + model.decode(context: c, &coder)
-        guard v >= 0, v <= BandWeights.largest else { throw StreamError(.invalid, offset: i) }
-        t[i] = UInt8(v)
+    for _ in 0..<bytes[0] {
+      var v = [Int](repeating: 0, count: edge * edge * edge)
+      for i in v.indices {
+        let (p, c) = BandWeights.prediction(v, i, edge)
+        v[i] = p + model.decode(context: c, &coder)
+        guard v[i] >= 0, v[i] * unit <= BandWeights.largest else { throw StreamError(.invalid, offset: i) }
       }
-      tables.append(t)
+      tables.append(v.map { UInt8($0 * unit) })
     }
     self.edge = edge; self.tables = tables
   }
 
   private static let contexts = 4
-  /// From the neighbours at lower frequencies: the one of smallest value among f - 1 along each axis, and how much they differ.
-  private static func prediction(_ t: [UInt8], _ i: Int, _ m: Int) -> (Int, context: Int) {
-    var low = Int.max, high = 0
-    for stride in [m * m, m, 1] where i / stride % m > 0 {
-      let v = Int(t[i - stride])
-      low = min(low, v); high = max(high, v)
+  /// The plane through the neighbours at lower frequencies (the trilinear form through all seven where there are three), and how much
+  /// those differ.
+  private static func prediction(_ t: [Int], _ i: Int, _ m: Int) -> (Int, context: Int) {
+    let steps = [m * m, m, 1].filter { i / $0 % m > 0 }
+    if steps.isEmpty { return (0, 3) }
+    var p = 0
+    for s in 1..<1 << steps.count {
+      let back = steps.indices.reduce(0) { $0 + (s >> $1 & 1 != 0 ? steps[$1] : 0) }
+      p += s.nonzeroBitCount % 2 == 1 ? t[i - back] : -t[i - back]
     }
-    if low == .max { return (0, 3) }
-    return (low, high == 0 ? 0 : high - low <= 1 ? 1 : 2)
+    let low = steps.map { t[i - $0] }.min()!, high = steps.map { t[i - $0] }.max()!
+    return (min(max(p, low), high + (high - low)), high == low ? 0 : high - low <= 1 ? 1 : 2)
   }
 }
 
-/// The weights of one tile's coefficients, ready for use.
+/// The bands of a transform's coefficients, and their weights ready for use.
 public struct BandScaler: Sendable {
   private let bands: [[Int]]
   private let forward: [[Double]], backward: [[Double]]
   private let edge: Int
 
-  public init(_ weights: BandWeights, _ transform: LappedOrthogonalTransform) {
-    edge = weights.edge
+  /// - Parameter weights: `nil`: all 1; then nothing is scaled.
+  public init(_ weights: BandWeights?, _ transform: LappedOrthogonalTransform) {
+    edge = transform.blockEdge
     bands = (0..<3).map { BandWeights.bands(transform, axis: $0) }
-    forward = weights.tables.map { $0.map { BandWeights.factor(Int($0)) } }
-    backward = weights.tables.map { $0.map { BandWeights.factor(-Int($0)) } }
+    forward = weights?.tables.map { $0.map { BandWeights.factor(Int($0)) } } ?? []
+    backward = weights?.tables.map { $0.map { BandWeights.factor(-Int($0)) } } ?? []
   }
-  private func table(_ list: [[Double]], _ component: Int) -> [Double] { list[list.count == 1 ? 0 : component] }
+  private func table(_ list: [[Double]], _ component: Int) -> [Double] { list.isEmpty ? [] : list[list.count == 1 ? 0 : component] }
 
   /// Calls `body` with the offset of each coefficient and its band.
   public func eachBand(of box: Box, _ body: (_ offset: Int, _ band: Int) -> Void) {
@@ -121,6 +141,7 @@ public struct BandScaler: Sendable {
   public func divide(_ a: RawArray, component: Int) { scale(a, table(backward, component)) }
 
   private func scale(_ a: RawArray, _ factors: [Double]) {
+    if factors.isEmpty { return }
     if a.elementSize == 4 {
       let v = a.bound(to: Float.self), f = factors.map { Float($0) }
       f.withUnsafeBufferPointer { f in eachBand(of: a.box) { v[$0] *= f[$1] } }

@@ -136,8 +136,8 @@ func observe(
   return try phases.measure("observe") {
     try withRankDomain(d.grid, coordinates: wanted.coordinates, ranks: ranks) { domain in
       let x = try original.parts(components: d.components, fills: d.fillValues, on: domain, ranks: ranks)
-      let y = try decoded.parts(components: d.components, fills: [], on: domain, ranks: ranks)
-      return try FieldObserver(wanted.observables, of: x, on: domain).reports(y)
+      let y = try decoded.parts(components: d.components, fills: [], on: domain, ranks: ranks), order = d.componentOrder
+      return try FieldObserver(wanted.observables, of: order.map { x[$0] }, on: domain).reports(order.map { y[$0] })
     }
   }
 }

@@ -55,6 +55,9 @@ public struct EnergySpectrum: Observable, Hashable {
     epsilon == nil ? spectrumScales(value, floor: 1e-9) : vector(value).map { _ in 1 }
   }
 
+  /// All shells and the rest.
+  package static func valueCount(_ grid: Grid, _ coordinates: Coordinates) -> Int { Wavenumbers(grid, coordinates).highest + 2 }
+
   public func check(components: Int, grid: Grid, coordinates: Coordinates) throws {
     try window.check("spectrum", grid, coordinates)
     try Wavenumbers(grid, coordinates).check("spectrum", shells)

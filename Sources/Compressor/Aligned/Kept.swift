@@ -1,0 +1,102 @@
+import Codecs
+import Fields
+import LatentGeometry
+import MPI
+import Observables
+import Reduction
+import SnapshotIO
+import Statistics
+
+/// An observable to be kept: ||o(x') - o(x)|| <= target ||o(x)|| over its values.
+struct Kept {
+  var observable: any Observable
+  let target: Double
+  var text: String { "\(observable.specification):\(short(target))" }
+}
+
+/// One `--keep`, parsed.
+struct KeepRequest {
+  let specification: ObservableSpecification
+  let observable: any Observable
+  let target: Double
+
+  /// - Throws: `Failure(.usage)`.
+  init(_ k: KeepTarget, _ catalogue: ObservableCatalogue) throws {
+    do {
+      specification = try catalogue.parse(k.observable)
+      observable = try catalogue.observable(specification)
+    } catch let e as ObservableError { throw Failure(.usage, "--keep \(k.observable): \(e)") }
+    target = k.error
+  }
+
+  func suits(_ f: FieldDescription) -> Bool {
+    (specification.field.map { $0 == f.name } ?? true)
+      && (try? observable.check(components: f.components, grid: f.grid, coordinates: .unit)) != nil
+  }
+
+  /// - Throws: `Failure(.usage)` where it has no field to act on.
+  func check(_ fields: [FieldDescription]) throws {
+    if let name = specification.field, !fields.contains(where: { $0.name == name }) {
+      throw Failure(.usage, "--keep \(specification): no such field; there are \(fields.map(\.name).joined(separator: ", "))")
+    }
+    if fields.contains(where: suits) { return }
+    do {
+      if let f = fields.first(where: { specification.field ?? $0.name == $0.name }) { try observable.check(components: f.components, grid: f.grid, coordinates: .unit) }
+    } catch let e as ObservableError { throw Failure(.usage, "--keep \(specification): \(e)") }
+    throw Failure(.usage, "--keep \(specification): there is no field")
+  }
+}
+
+/// What the observables of the original are, and how far decoded values are from them.
+struct Judge {
+  let kept: [Kept]
+  let original: FieldParts
+  let values: [ObservableValue]
+  /// Sums of squares of the values, and their number.
+  let norms: [(square: Double, count: Int)]
+  let domain: RankDomain
+  /// Which component of the field each component of the parts is.
+  let order: [Int]
+
+  /// - Parameter observer: whose first observables are those to be kept.
+  init(_ kept: [Kept], _ observer: FieldObserver, order: [Int]) {
+    domain = observer.domain; original = observer.original; self.order = order
+    self.kept = kept.indices.map { Kept(observable: observer.observables[$0], target: kept[$0].target) }
+    values = Array(observer.values[..<kept.count])
+    norms = kept.indices.map { (observer.squares[$0], observer.counts[$0]) }
+  }
+
+  /// o(x') - o(x) for each.
+  ///
+  /// - Collective: all ranks.
+  func residuals(_ decoded: FieldParts) throws -> [ObservableValue] {
+    try kept.indices.map { try kept[$0].observable.value(of: decoded, on: domain).plus(-1, values[$0]) }
+  }
+  /// Relative L2 errors; an observable that vanishes must stay 0.
+  ///
+  /// - Collective: all ranks.
+  func errors(_ residuals: [ObservableValue]) throws -> [Double] {
+    try residuals.indices.map { j in
+      let square = try residuals[j].squareSum(on: domain)
+      return square == 0 ? 0 : (square / norms[j].square).squareRoot()
+    }
+  }
+
+  func satisfied(_ errors: [Double]) -> Bool { zip(kept, errors).allSatisfy { $1 <= $0.target } }
+  /// The largest error in units of its target.
+  func worst(_ errors: [Double]) -> Double { zip(kept, errors).reduce(0) { max($0, $1.1 / $1.0.target) } }
+
+  func failure(_ errors: [Double], _ tail: String) -> Failure {
+    let missed = zip(kept, errors).filter { $1 > $0.target }.map { "\($0.text) (best: \(short($1)))" }
+    return Failure(.boundViolated, "--keep cannot be met: \(missed.joined(separator: ", "))\(tail); nothing was written")
+  }
+}
+
+extension ObservableValue {
+  func times(_ factor: Double) -> ObservableValue {
+    switch self {
+    case .vector(let v): .vector(v.map { $0 * factor })
+    case .field(let f): .field(f.map { p in FieldPart(p.box, p.values.map { $0 * factor }) })
+    }
+  }
+}

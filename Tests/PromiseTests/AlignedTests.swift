@@ -1,0 +1,165 @@
+import Fields
+import Foundation
+import Support
+import Testing
+
+extension Promises {
+  /// What `--keep` and `--restoration` promise, measured on decompressed files by plain reads.
+  @Suite struct Aligned {
+    static let n = 48
+
+    /// A solenoidal flow of a few modes with a mean, and noise that is solenoidal too: the curl of a potential, by the derivative
+    /// sin(k h) of centred differences of the grid, so exactly so but for rounding to single precision.
+    static func flow() -> [[Double]] {
+      let potential = (0..<3).map { Pattern.waves.values([n, n, n], seed: 51 + UInt64($0)) }
+      var periodic = [[Double]](repeating: [Double](repeating: 0, count: n * n * n), count: 3)
+      for c in 0..<3 {
+        // Waves of whole periods, so that the grid wraps.
+        for (w, k) in [(1, 2, 1), (2, 1, 3), (3, 4, 2), (5, 3, 6), (7, 8, 5)].enumerated() {
+          let phase = potential[c][17 * w + 3] * 3, amplitude = pow(Double(w + 1), -1.2)
+          for z in 0..<n { for y in 0..<n { for x in 0..<n {
+            let turns = Double(k.0 * z + k.1 * y + k.2 * x) / Double(n), cell: Int = (z * n + y) * n + x
+            periodic[c][cell] += amplitude * sin(2 * Double.pi * turns + phase)
+          } } }
+        }
+        for i in periodic[c].indices { periodic[c][i] += 1e-3 * (potential[c][i] - potential[c][(i + 1) % (n * n * n)]) }
+      }
+      func at(_ z: Int, _ y: Int, _ x: Int) -> Int { (((z + n) % n) * n + (y + n) % n) * n + (x + n) % n }
+      var u = periodic
+      for z in 0..<n { for y in 0..<n { for x in 0..<n {
+        func d(_ c: Int, _ axis: Int) -> Double {
+          let dz = axis == 2 ? 1 : 0, dy = axis == 1 ? 1 : 0, dx = axis == 0 ? 1 : 0
+          return periodic[c][at(z + dz, y + dy, x + dx)] - periodic[c][at(z - dz, y - dy, x - dx)]
+        }
+        let i = at(z, y, x)
+        u[0][i] = 0.3 + d(2, 1) - d(1, 2); u[1][i] = -0.1 + d(0, 2) - d(2, 0); u[2][i] = d(1, 0) - d(0, 1)
+      } } }
+      return u
+    }
+    /// rms of the centred divergence; component c along storage axis 2 - c.
+    static func divergence(_ v: Values) -> Double {
+      let cells = n * n * n
+      func at(_ c: Int, _ z: Int, _ y: Int, _ x: Int) -> Double { v[c * cells + (((z + n) % n) * n + (y + n) % n) * n + (x + n) % n] }
+      var sum = 0.0
+      for z in 0..<n { for y in 0..<n { for x in 0..<n {
+        let a: Double = at(0, z, y, x + 1) - at(0, z, y, x - 1), b: Double = at(1, z, y + 1, x) - at(1, z, y - 1, x)
+        let d: Double = a + b + at(2, z + 1, y, x) - at(2, z - 1, y, x)
+        sum += d * d / 4
+      } } }
+      return (sum / Double(cells)).squareRoot()
+    }
+    /// Means over boxes of 16 cells a side, all components.
+    static func boxes(_ v: Values) -> [Double] {
+      let b = n / 16
+      var out = [Double](repeating: 0, count: 3 * b * b * b)
+      for c in 0..<3 { for z in 0..<n { for y in 0..<n { for x in 0..<n {
+        let box: Int = ((c * b + z / 16) * b + y / 16) * b + x / 16, cell: Int = ((c * n + z) * n + y) * n + x
+        out[box] += v[cell] / 4096
+      } } } }
+      return out
+    }
+    static func relative(_ a: [Double], _ b: [Double]) -> Double {
+      let square = zip(a, b).reduce(0.0) { (s: Double, p: (Double, Double)) in s + (p.0 - p.1) * (p.0 - p.1) }
+      return (square / b.reduce(0.0) { $0 + $1 * $1 }).squareRoot()
+    }
+    static func snapshot(_ place: Workplace) throws -> Values {
+      let u = flow(), v = Values(.float32, [3, n, n, n], u.flatMap { $0 })
+      try Snapshot.write(place.path("in.h5"), [("velocity", v, ["dims": "component,z,y,x", "periodic": "x y z"])])
+      return v
+    }
+
+    @Test func targetsAreKept() throws {
+      let place = try Workplace("aligned-keep"), original = try Aligned.snapshot(place)
+      for bound in ["--rate 1.5", "--psnr 50", "--rel 1e-3"] {
+        try place.run("compress @in.h5 -o @p.ald \(bound) --report @p.json")
+        try place.run("compress @in.h5 -o @c.ald \(bound) --keep box16:1e-5 --report @c.json")
+        try place.run("decompress @c.ald -o @d.h5")
+        try place.run("verify @c.ald --against @in.h5")
+        let d = try Snapshot.read(place.path("d.h5"), "velocity")
+        let error = Aligned.relative(Aligned.boxes(d), Aligned.boxes(original))
+        #expect(error <= 1e-5, "\(bound): \(error)")
+        let plain = try #require(try place.reports("p.json").first), kept = try #require(try place.reports("c.json").first)
+        let line = try #require((kept["observables"] as? [[String: Any]])?.first)
+        #expect(abs((line["error"] as? Double ?? 1) / error - 1) < 1e-3 && line["target"] as? Double == 1e-5)
+        #expect(kept["bound_kept"] as? Bool == true)
+        // Nearly nothing is paid for it.
+        let bits = (kept["bits_per_value"] as! Double) / (plain["bits_per_value"] as! Double)
+        let loss = (plain["psnr_db"] as! Double) - (kept["psnr_db"] as! Double)
+        #expect(bits < 1.05 && loss < 0.3, "\(bound): \(bits) of the bits, \(loss) dB")
+      }
+    }
+
+    /// A step per band: fidelity held, bits pay; rate held, fidelity pays.
+    @Test func diagonalSteps() throws {
+      let place = try Workplace("aligned-diagonal")
+      _ = try Aligned.snapshot(place)
+      try place.run("compress @in.h5 -o @p.ald --psnr 50 --observe vorticity --report @p.json")
+      let plain = try #require(try place.reports("p.json").first)
+      let error = try #require(((plain["observables"] as? [[String: Any]])?.first)?["error"] as? Double)
+      try place.run("compress @in.h5 -o @c.ald --psnr 50 --keep vorticity:\(error / 2) --report @c.json")
+      try place.run("verify @c.ald --against @in.h5 --observe vorticity --report @v.json")
+      let kept = try #require(try place.reports("c.json").first), seen = try #require(try place.reports("v.json").first)
+      let measured = try #require(((seen["observables"] as? [[String: Any]])?.first)?["error"] as? Double)
+      #expect(measured <= error / 2 && kept["psnr_db"] as! Double >= 50)
+      #expect((kept["aligned"] as? [String: Any])?["steps"] as? String == "diagonal")
+      // Half the error of a derivative is a bit per value at most.
+      #expect((kept["bits_per_value"] as! Double) < (plain["bits_per_value"] as! Double) + 1.1)
+      let o = try place.run("compress @in.h5 -o @c.ald --rate 1.5 --keep vorticity:1e-9", status: 3)
+      #expect(o.stderr.contains("--keep cannot be met: vorticity:1e-09 (best: ") && !place.exists("x.ald"), "\(o.stderr)")
+      let limited = try place.run("compress @in.h5 -o @x.ald --rate 1.5 --keep box16:1e-6 --max-psnr-loss 1e-9", status: 3)
+      #expect(limited.stderr.contains("within --max-psnr-loss 1e-09 dB; what is asked for costs") && !place.exists("x.ald"), "\(limited.stderr)")
+    }
+
+    @Test func restoredViews() throws {
+      let place = try Workplace("aligned-restored"), original = try Aligned.snapshot(place)
+      try place.run("compress @in.h5 -o @c.ald --rate 1.5 --restoration totals,spectrum,divergence,band --report @c.json")
+      try place.run("decompress @c.ald -o @d.h5")
+      try place.run("decompress @c.ald -o @r.h5 --restore")
+      let file = try place.bytes("r.h5")
+      for ranks in [2, 3] {
+        try place.run("decompress @c.ald -o @n.h5 --restore", ranks: ranks)
+        #expect(try place.bytes("n.h5") == file, "restored on \(ranks) ranks")
+      }
+      let d = try Snapshot.read(place.path("d.h5"), "velocity"), r = try Snapshot.read(place.path("r.h5"), "velocity")
+      #expect(r.shape == original.shape)
+      #expect(Aligned.divergence(r) < 1e-3 * Aligned.divergence(d), "\(Aligned.divergence(r)) of \(Aligned.divergence(d))")
+      try place.run("compare @in.h5 @r.h5 --observe spectrum,mean --report @v.json")
+      let report = try #require(try place.reports("v.json").first), observed = report["observables"] as! [[String: Any]]
+      #expect(observed.allSatisfy { ($0["error"] as! Double) < 1e-6 }, "\(observed)")
+      let stored = try #require((try place.reports("c.json").first)?["restoration"] as? [String: Any])
+      #expect(stored["kinds"] as? [String] == ["totals", "spectrum", "divergence", "band"])
+      #expect(abs((stored["psnr_db"] as! Double) - (report["psnr_db"] as! Double)) < 1e-6)
+      #expect(stored["max_abs_error"] as? Double == report["max_abs_error"] as? Double)
+      // Restoring never makes such a field worse.
+      #expect(report["psnr_db"] as! Double >= (try place.reports("c.json").first)?["psnr_db"] as! Double)
+
+      try place.run("compress @in.h5 -o @p.ald --rate 1.5")
+      let nothing = try place.run("decompress @p.ald -o @y.h5 --restore", status: 1)
+      #expect(nothing.stderr.contains("holds nothing to restore"), "\(nothing.stderr)")
+    }
+
+    /// Means of a field with missing values; the cells that hold none stay as they are.
+    @Test func meansOfMaskedFields() throws {
+      let place = try Workplace("aligned-masked")
+      var v = Pattern.waves.values([20, 24, 28], seed: 9)
+      for i in stride(from: 0, to: v.count, by: 7) { v[i] = .nan }
+      let original = Values(.float32, [20, 24, 28], v)
+      try Snapshot.write(place.path("in.h5"), [("sea", original, ["dims": "z,y,x"])])
+      try place.run("compress @in.h5 -o @c.ald --rel 1e-4 --restoration totals")
+      try place.run("decompress @c.ald -o @r.h5 --restore")
+      let r = try Snapshot.read(place.path("r.h5"), "sea")
+      var sum = 0.0, wanted = 0.0
+      for i in 0..<r.count {
+        if original[i].isNaN { #expect(r.bits[i] == original.bits[i]) } else { sum += r[i]; wanted += original[i] }
+      }
+      #expect(abs(sum - wanted) <= 1e-6 * abs(wanted))
+    }
+
+    @Test func sameOnAnyRanks() throws {
+      let place = try Workplace("aligned-ranks")
+      _ = try Aligned.snapshot(place)
+      try Identity.same(place, "in.h5", "--rate 1.5 --keep box16:1e-5 --keep vorticity:0.5 --restoration totals,spectrum,divergence,band", ranks: [2, 4], threads: [3])
+      try Identity.same(place, "in.h5", "--psnr 45 --keep vorticity:0.02 --keep mean:1e-4", ranks: [3], threads: [])
+    }
+  }
+}
