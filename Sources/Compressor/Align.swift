@@ -25,7 +25,7 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
     let wanted = plan.fields[number]
     for step in try selectedSteps(o.steps ?? 0..<1, of: f.steps, in: "\(o.input): \(f.name)") {
       try checkInterruption(ranks)
-      let source = try phases.measure("read") { try readSource(input, number, step, ranks: ranks) }
+      let source = try phases.measure("read") { try readSource(input, number, step, ranks: ranks) }.ordered(f.componentOrder)
       let encoder = try FieldEncoder(source, bound: o.bound, threads: o.threads, check: false, phases: phases, ranks: ranks)
       let (member, point) = try encoder.preview(ranks: ranks)
       var line = FieldReport(name: f.name, step: step)

@@ -19,6 +19,13 @@ public struct FieldSource {
     self.name = name; self.grid = grid; self.type = type; self.components = components
     self.boxes = boxes; self.arrays = arrays; self.fillPatterns = fillPatterns
   }
+
+  /// The same with its components in another order.
+  func ordered(_ order: [Int]) -> FieldSource {
+    var s = self
+    s.arrays = order.map { arrays[$0] }
+    return s
+  }
 }
 
 /// Who codes what: tiles along the Morton curve, one stream per tile and component.

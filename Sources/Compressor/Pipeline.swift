@@ -191,8 +191,9 @@ public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, pr
     }
     guard some else { throw Failure(.usage, "\(o.input) holds nothing to restore; compress with --restoration") }
   }
+  let isFirst = ranks.rank == 0
   let file = try phases.measure("write") {
-    try OutputFile(path: o.output, fields: outputs, all: all, carry: try reader.carry(), noClobber: o.noClobber, ranks: ranks)
+    try OutputFile(path: o.output, fields: outputs, all: all, carry: try ranks.agree { isFirst ? try reader.carry() : [] }, noClobber: o.noClobber, ranks: ranks)
   }
   var report = Report()
   do {
@@ -300,6 +301,8 @@ public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: 
       progress("\(d.name)  step \(step)  checksums and decoding are right\(line.boundKept == true ? ", bound kept" : "")")
     }
   }
+  let isFirst = ranks.rank == 0
+  try ranks.agree { if isFirst { _ = try reader.carry() } }
   report.result.containerOverheadBytes = try reader.sizes().overhead
   try finishRun(&report, "verify", o.threads, phases, started, ranks: ranks)
   return report

@@ -21,7 +21,7 @@ public func sweep(_ o: SweepOptions, ranks: borrowing Communicator, progress: (S
   var cells: [SweepReport.Cell] = []
   for (number, f) in input.fields.enumerated() where !plan.fields[number].observables.isEmpty {
     for step in try selectedSteps(o.steps ?? 0..<1, of: f.steps, in: "\(o.input): \(f.name)") {
-      let source = try phases.measure("read") { try readSource(input, number, step, ranks: ranks) }
+      let source = try phases.measure("read") { try readSource(input, number, step, ranks: ranks) }.ordered(f.componentOrder)
       let found = try withRankDomain(f.grid, coordinates: plan.fields[number].coordinates, ranks: ranks) { domain in
         try sweep(source, plan.fields[number], o, phases, on: domain, progress, ranks: ranks)
       }

@@ -89,9 +89,7 @@ func encodeAligned(
         return try observer.reports(r.order.map { decoded[$0] })
       }
       if let point = session.encoder.operatingPoint(of: out.field) {
-        var ordered = source
-        ordered.arrays = r.order.map { source.arrays[$0] }
-        try phases.measure("align") { try observer.align(&out.observables, at: point, ordered, ranks: ranks) }
+        try phases.measure("align") { try observer.align(&out.observables, at: point, source.ordered(r.order), ranks: ranks) }
       }
       for j in r.kept.indices {
         out.observables[j].target = r.kept[j].target
