@@ -21,6 +21,14 @@ struct Arguments {
   }
 
   subscript(name: String) -> String? { values[name] }
+
+  /// Cells per side of a generated cube.
+  func edge(_ usual: Int) throws -> Int {
+    let n = try integer("edge", usual)
+    guard n >= 16, n & (n - 1) == 0 else { throw UsageError(description: "--edge \(n): a power of two of at least 16 is needed") }
+    return n
+  }
+
   func integer(_ name: String, _ standard: Int) throws -> Int {
     guard let text = values[name] else { return standard }
     guard let v = Int(text), v > 0 else { throw UsageError(description: "--\(name) \(text): a positive number is needed") }

@@ -30,8 +30,7 @@ import MPI
 
   static func writeField(_ a: Arguments) throws {
     guard let output = a["output"] else { throw UsageError(description: "--output is missing\n\(Arguments.help)") }
-    let edge = try a.integer("edge", 256)
-    guard edge >= 16, edge & (edge - 1) == 0 else { throw UsageError(description: "--edge \(edge): a power of two of at least 16 is needed") }
+    let edge = try a.edge(256)
     let values = Turbulence(edge: edge, seed: UInt64(try a.integer("seed", 1))).values()
     try values.withUnsafeBytes { try Data($0).write(to: URL(fileURLWithPath: output)) }
   }

@@ -14,7 +14,7 @@ extension Main {
   /// entropy, verify), mean over ranks and busiest rank; peak memory in MB, mean and largest.
   /// - Collective: all ranks.
   static func scaling(_ a: Arguments, ranks: borrowing Communicator) throws {
-    let edge = try a.integer("edge", 64), kind = a["case"] ?? "even", slabs = a["cut"] == "slabs"
+    let edge = try a.edge(64), kind = a["case"] ?? "even", slabs = a["cut"] == "slabs"
     guard ["even", "nan", "empty", "rough"].contains(kind) else { throw UsageError(description: "--case \(kind): even, nan, empty or rough\n\(Arguments.help)") }
     let unit = Grid(shape: Index3(1 << 20, 1 << 20, 1 << 20))
     let parts = slabs ? Index3(ranks.size, 1, 1) : {

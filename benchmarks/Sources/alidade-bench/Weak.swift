@@ -11,7 +11,7 @@ extension Main {
   /// Prints the fastest of `--runs`; `scaling.sh` compares ranks of one job with independent jobs of one rank.
   /// - Collective: all ranks.
   static func weak(_ a: Arguments, ranks: borrowing Communicator) throws {
-    let edge = try a.integer("edge", 128), runs = try a.integer("runs", 3)
+    let edge = try a.edge(128), runs = try a.integer("runs", 3)
     let grid = Grid(shape: Index3(edge * ranks.size, edge, edge))
     let box = Partition.slabs(of: grid, ranks: ranks.size)[ranks.rank]
     let array = RawArray(box: box, type: .float32)
