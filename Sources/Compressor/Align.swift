@@ -1,6 +1,5 @@
 import Codecs
 import Fields
-import Glibc
 import HDF5
 import LatentGeometry
 public import MPI
@@ -115,7 +114,7 @@ struct AlignmentMap {
 
   /// One group per field, step and observable with datasets `sensitivity`, `cv2`, `overlap` of [z, y, x] tiles.
   static func write(_ maps: [AlignmentMap], to path: String) throws {
-    let temporary = path + ".tmp"
+    let temporary = try Temporary.prepare(path, noClobber: false)
     do {
       let file = try File.create(temporary)
       for m in maps {
@@ -126,9 +125,9 @@ struct AlignmentMap {
       }
       try file.close()
     } catch {
-      unlink(temporary)
+      Temporary.discard(temporary)
       throw Failure(.inputOutput, "\(path): the map cannot be written: \(error)")
     }
-    if rename(temporary, path) != 0 { throw Failure(.inputOutput, "\(path): the map cannot be written: \(String(cString: strerror(errno)))") }
+    try Temporary.publish(temporary, as: path, noClobber: false)
   }
 }

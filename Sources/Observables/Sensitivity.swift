@@ -47,11 +47,6 @@ public enum AxisOperator: Sendable {
       }
     }
   }
-
-  /// The mean of phi^T T phi over the places `start`, start + period, ... of a basis function.
-  public func meanForm(_ phi: [Double], starts: some Collection<Int>) -> Double {
-    starts.reduce(0) { $0 + form(phi, phi, start: $1) } / Double(max(1, starts.count))
-  }
 }
 
 /// An observable with constants that the original fixes, such as the range of its bins.

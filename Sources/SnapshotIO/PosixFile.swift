@@ -68,11 +68,11 @@ final class PosixFile {
 }
 
 /// The file that an unfinished output lives in until it is renamed.
-enum Temporary {
+package enum Temporary {
   static let suffix = ".tmp"
 
   /// Refuses early what the rename would refuse late.
-  static func prepare(_ target: String, noClobber: Bool) throws -> String {
+  package static func prepare(_ target: String, noClobber: Bool) throws -> String {
     var s = stat()
     if stat(target, &s) == 0 {
       if s.st_mode & S_IFMT == S_IFDIR { throw SnapshotError(.writeFailed, file: target, "is a directory") }
@@ -84,7 +84,7 @@ enum Temporary {
   }
 
   /// Gives a finished file its name and makes the name durable.
-  static func publish(_ tmp: String, as target: String, noClobber: Bool) throws {
+  package static func publish(_ tmp: String, as target: String, noClobber: Bool) throws {
     if noClobber {
       // link() refuses an existing name atomically, on network file systems too.
       if link(tmp, target) == 0 { _ = unlink(tmp) } else if errno == EEXIST {
@@ -99,5 +99,5 @@ enum Temporary {
     if fd >= 0 { _ = fsync(fd); _ = close(fd) }
   }
 
-  static func discard(_ tmp: String) { _ = unlink(tmp) }
+  package static func discard(_ tmp: String) { _ = unlink(tmp) }
 }

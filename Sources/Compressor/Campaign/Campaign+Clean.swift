@@ -63,9 +63,7 @@ extension Campaign {
       try ranks.agree { if ranks.rank == 0 { held = try take(s) } }
       guard try Campaign.shared(held != nil, ranks: ranks) else { out.busy.append(s.name); continue }
       do {
-        guard var r = try Campaign.shared(ranks.rank == 0 ? load(s) : nil, ranks: ranks), r.state == .done, r.options == plan.options else {
-          throw Failure(.inputOutput, "is not done")
-        }
+        guard var r = try finished(s, ranks: ranks) else { throw Failure(.inputOutput, "is not done") }
         let files = try Campaign.files(of: s, ranks: ranks)
         if files.isEmpty, r.original == .removed { out.skipped.append(s.name); continue }
         guard r.verified == .bounds else { throw Failure(.inputOutput, "is not verified against its original; run 'campaign verify' first") }

@@ -1,4 +1,5 @@
 import Foundation
+import MPI
 
 extension Campaign {
   /// What became of one snapshot.
@@ -46,6 +47,13 @@ extension Campaign {
   func load(_ s: Snapshot) -> Record? {
     guard let data = FileManager.default.contents(atPath: record(s)), let r = try? JSONDecoder().decode(Record.self, from: data),
           r.schema == Campaign.schema, r.name == s.name else { return nil }
+    return r
+  }
+  /// The record of a snapshot that is done under this plan, rank 0's on all ranks; `nil` where it is not done.
+  ///
+  /// - Collective: all ranks.
+  func finished(_ s: Snapshot, ranks: borrowing Communicator) throws -> Record? {
+    guard let r = try Campaign.shared(ranks.rank == 0 ? load(s) : nil, ranks: ranks), r.state == .done, r.options == plan.options else { return nil }
     return r
   }
   /// Local.

@@ -157,7 +157,7 @@ extension Campaign {
   ///
   /// - Collective: all ranks.
   private func isDone(_ s: Snapshot, _ ranks: borrowing Communicator) throws -> Bool {
-    guard let r = try Campaign.shared(ranks.rank == 0 ? load(s) : nil, ranks: ranks), r.state == .done, r.options == plan.options else { return false }
+    guard let r = try finished(s, ranks: ranks) else { return false }
     guard try holds(r.container, [container(s)], ranks) else { return false }
     do { _ = try ContainerReader.open(container(s), ranks: ranks) } catch { return false }
     let files = try Campaign.files(of: s, ranks: ranks)

@@ -20,7 +20,7 @@ extension Campaign {
       try ranks.agree { if ranks.rank == 0 { held = try take(s) } }
       // What cannot be shown has not been: others may wait for an exit code of 0 to remove originals.
       let free = try Campaign.shared(held != nil, ranks: ranks)
-      guard free, var r = try Campaign.shared(ranks.rank == 0 ? load(s) : nil, ranks: ranks), r.state == .done, r.options == plan.options else {
+      guard free, var r = try finished(s, ranks: ranks) else {
         let failure = Failure(.inputOutput, free ? "is not done" : "another job works on it")
         out.failures[s.name] = failure
         progress("\(s.name)  \(failure.message)")
