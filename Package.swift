@@ -43,7 +43,8 @@ let package = Package(
     // The job, and what uses it.
     .target(name: "Compressor", dependencies: ["SnapshotIO", "Codecs", "Reduction", "Observables", "LatentGeometry"]),
     .executableTarget(name: "Solver", dependencies: ["MPI", "CFFTW", "CFFTW3", "Compressor"]),
-    .executableTarget(name: "Tool", dependencies: ["Compressor"]),
+    .target(name: "Pages", dependencies: ["Compressor"]),
+    .executableTarget(name: "Tool", dependencies: ["Compressor", "Pages"]),
 
     // Tests.
     .target(name: "Support", dependencies: ["Fields", "Statistics", "Observables"], path: "Tests/Support"),

@@ -10,6 +10,7 @@ alidade_missing() {
     pkg-config --exists "$module" || echo "$module"
   done
   command -v mpirun >/dev/null || echo mpirun
+  command -v gnuplot >/dev/null || echo gnuplot
   # fftw3-mpi has no pkg-config file: ask the compiler's search path.
   local found=no dir
   for dir in /usr/include /usr/local/include ${CPATH//:/ } $(pkg-config --variable=includedir fftw3 2>/dev/null || true); do
@@ -33,7 +34,7 @@ alidade_install() {
     $root env DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null
     $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
       pkg-config libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libfftw3-dev libfftw3-mpi-dev libzstd-dev libxxhash-dev liblapacke-dev libopenblas-dev \
-      hdf5-tools libc6-dev binutils openssh-client </dev/null
+      hdf5-tools gnuplot-nox libc6-dev binutils openssh-client </dev/null
   fi
   command -v swift >/dev/null || {
     echo "error: no Swift compiler; install Swift 6.3 from swift.org and put its usr/bin on PATH" >&2

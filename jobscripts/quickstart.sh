@@ -37,5 +37,6 @@ job "$bin/alidade" verify "$out/snapshot.ald" --against "$file" --quiet
 job "$bin/alidade" decompress "$out/snapshot.ald" -o "$out/decoded.h5" --quiet
 job "$bin/alidade" compare "$file" "$out/decoded.h5" --report "$out/compare.json"
 run "$bin/alidade" inspect "$out/snapshot.ald"
+run "$bin/alidade" report "$out/compress.json" "$out/compare.json" -o "$out/report.html" --container "$out/snapshot.ald" --original "$file"
 echo
 ls -l "$out"

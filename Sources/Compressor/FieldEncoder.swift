@@ -229,7 +229,8 @@ package final class FieldEncoder {
 
   /// Statistics that all tiles of a component add to.
   func emptyStatistics() -> ErrorStatistics {
-    let scale = target.absolute > 0 && target.absolute.isFinite ? target.absolute : max(survey.range * 1e-3, .leastNormalMagnitude)
+    let wanted = target.bound.histogramScale(target.absolute)
+    let scale = wanted > 0 && wanted.isFinite ? wanted : max(survey.range * 1e-3, .leastNormalMagnitude)
     return ErrorStatistics(scale: scale, minimum: survey.valid > 0 ? survey.minimum : 0, maximum: survey.valid > 0 ? survey.maximum : 0)
   }
 

@@ -191,3 +191,20 @@ public struct InspectOptions: Sendable {
   public var json = false
   public init(input: String) { self.input = input }
 }
+
+/// What `report` is to do.
+public struct ReportOptions: Sendable {
+  /// Reports of other commands.
+  public var reports: [String]
+  /// The page to write.
+  public var output: String
+  /// For pictures of fields and errors; both or neither.
+  public var container: String?
+  public var original: String?
+  /// How to read `original`.
+  public var reading = InputOptions()
+  /// What `align --map` wrote.
+  public var map: String?
+  public var verbosity = Verbosity.normal
+  public init(reports: [String], output: String) { self.reports = reports; self.output = output }
+}

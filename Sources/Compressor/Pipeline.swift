@@ -290,7 +290,7 @@ public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: 
         let reference = try SnapshotValues(original, field: other, step: step, ranks: ranks)
         var relative = 0.0
         if case .pointwiseRelative(let e) = values.coding.request { relative = e }
-        let c = try compareValues(reference, values, d, scale: values.coding.absolute, relativeBound: relative, threads: o.threads, phases, ranks: ranks)
+        let c = try compareValues(reference, values, d, scale: values.coding.request.histogramScale(values.coding.absolute), relativeBound: relative, threads: o.threads, phases, ranks: ranks)
         fill(&line, c, request: values.coding.request, absolute: values.coding.absolute)
         line.observables = try observe(plan.fields[i], reference, values, d, phases, ranks: ranks)
       } else {

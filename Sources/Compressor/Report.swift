@@ -153,7 +153,15 @@ public struct ObservableReport: Codable, Equatable, Sendable {
   /// What `--keep` asked for.
   @Number public var target: Double = .nan
   @OrNull public var alignment: Alignment?
+  /// Every value, where there are 2 to 1024 that are no field (spectra, densities, profiles, averages); scaled as the observable scales them.
+  public var values: Values?
   public init(name: String) { self.name = name }
+
+  public struct Values: Codable, Equatable, Sendable {
+    @Numbers public var original: [Double]
+    @Numbers public var decoded: [Double]
+    public init(original: [Double], decoded: [Double]) { self.original = original; self.decoded = decoded }
+  }
 
   public struct Alignment: Codable, Equatable, Sendable {
     @Number public var overlap: Double = .nan
@@ -183,7 +191,7 @@ public struct ObservableReport: Codable, Equatable, Sendable {
       case cv2CI = "cv2_ci", maxGainCI = "max_gain_ci", predictedCostCI = "predicted_cost_ci"
     }
   }
-  enum CodingKeys: String, CodingKey { case name, units, original, decoded, error, predictedError = "predicted_error", target, alignment }
+  enum CodingKeys: String, CodingKey { case name, units, original, decoded, error, predictedError = "predicted_error", target, alignment, values }
 }
 
 /// How the result came about; may differ from run to run.
@@ -208,7 +216,16 @@ public struct Run: Codable, Equatable, Sendable {
     public var name: String
     public var seconds: Spread
     public var bytes: Spread
+    /// Seconds of every rank, of evenly chosen ones where there are more than `mostRanks`.
+    @Numbers public var perRank: [Double] = []
     public init(name: String, seconds: Spread, bytes: Spread) { self.name = name; self.seconds = seconds; self.bytes = bytes }
+    public static let mostRanks = 64
+    public init(from decoder: any Decoder) throws {
+      let c = try decoder.container(keyedBy: CodingKeys.self)
+      self.init(name: try c.decode(String.self, forKey: .name), seconds: try c.decode(Spread.self, forKey: .seconds), bytes: try c.decode(Spread.self, forKey: .bytes))
+      perRank = try c.decodeIfPresent(Numbers.self, forKey: .perRank)?.wrappedValue ?? []
+    }
+    enum CodingKeys: String, CodingKey { case name, seconds, bytes, perRank = "per_rank" }
   }
 
   /// Over the ranks.

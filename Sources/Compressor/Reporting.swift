@@ -163,23 +163,22 @@ func finishRun(_ report: inout Report, _ command: String, _ threads: Int, _ phas
   gethostname(&name, 255)
   report.run.host = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   report.run.seconds = try ranks.allReduce(PhaseClock.now() - started, .max)
-  // Every rank has run the same phases, though those without cells may have skipped one: a fixed list.
-  for phase in ["open", "read", "survey", "trial", "step", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"] {
-    let t = phases.seconds(of: phase)
-    guard try ranks.allReduce(t, .max) > 0 else { continue }
-    report.run.phases.append(.init(name: phase, seconds: try spread(t, ranks: ranks), bytes: .init()))
-  }
   var usage = rusage()
   getrusage(__rusage_who_t(0), &usage)  // RUSAGE_SELF
-  let peak = Double(usage.ru_maxrss) * 1024
-  report.run.peakMemory = try spread(peak, ranks: ranks)
-}
-
-/// - Collective: all ranks.
-private func spread(_ v: Double, ranks: borrowing Communicator) throws -> Run.Spread {
-  var all: [Double] = []
-  for bytes in try ranks.allGather(withUnsafeBytes(of: v) { Array($0) }) {
-    all.append(bytes.withUnsafeBytes { $0.loadUnaligned(as: Double.self) })
+  // Every rank has run the same phases, though those without cells may have skipped one: a fixed list.
+  let names = ["open", "read", "survey", "trial", "step", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"]
+  let mine = [Double(usage.ru_maxrss) * 1024] + names.map { phases.seconds(of: $0) }
+  // By rank, then memory and phases; on rank 0 only, which alone writes reports.
+  let all = try ranks.gather(mine.withUnsafeBytes { Array($0) }).map { bytes in
+    bytes.withUnsafeBytes { b in mine.indices.map { b.loadUnaligned(fromByteOffset: 8 * $0, as: Double.self) } }
   }
-  return Run.Spread(all)
+  report.run.peakMemory = .init(all.map { $0[0] })
+  let shown = min(all.count, Run.Phase.mostRanks)
+  for (i, name) in names.enumerated() {
+    let seconds = all.map { $0[i + 1] }
+    guard seconds.contains(where: { $0 > 0 }) else { continue }
+    var phase = Run.Phase(name: name, seconds: .init(seconds), bytes: .init())
+    phase.perRank = (0..<shown).map { seconds[$0 * all.count / shown] }
+    report.run.phases.append(phase)
+  }
 }

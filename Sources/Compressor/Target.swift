@@ -54,3 +54,13 @@ struct Target: Sendable {
     if absolute < survey.magnitude * ulp || absolute * 0x1p27 < survey.range { lossless = true }
   }
 }
+
+extension ErrorBound {
+  /// Half the width of the error histogram: the pointwise bound, or four times the rms error where that is what is bounded.
+  func histogramScale(_ absolute: Double) -> Double {
+    switch self {
+    case .psnr, .rate: 4 * absolute
+    default: absolute
+    }
+  }
+}

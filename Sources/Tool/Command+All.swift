@@ -11,7 +11,7 @@ private let common: [Option] = [
   .flag("help", short: "h", "this text"),
 ]
 
-private let reading: [Option] = [
+let reading: [Option] = [
   .value("vector", "NAME=X,Y,Z", "scalar datasets as one vector field", repeats: true),
   .value("periodic", "AXES", "axes that wrap: xyz, auto or none (auto)"),
   .value("axes", "LETTERS", "one of t,c,z,y,x per dimension"),
@@ -259,7 +259,7 @@ extension Arguments {
     if has("quiet"), has("verbose") { throw Failure(.usage, "--quiet and --verbose exclude each other") }
     return has("quiet") ? .quiet : has("verbose") ? .verbose : .normal
   }
-  fileprivate func reading() throws(Failure) -> InputOptions {
+  func reading() throws(Failure) -> InputOptions {
     var r = InputOptions()
     if let text = last("periodic") { r.periodic = try periodic(text) }
     if let text = last("axes") { r.axes = try axes(text) }

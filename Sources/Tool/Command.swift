@@ -11,6 +11,7 @@ enum Request {
   case campaign(CampaignRequest)
   case align(AlignOptions)
   case sweep(SweepOptions)
+  case report(ReportOptions)
   /// Text for standard output, exit 0.
   case print(String)
   case version
@@ -26,9 +27,9 @@ struct Command: Sendable {
   var parts: [Command] = []
   let request: @Sendable (Arguments) throws(Failure) -> Request
 
-  static let all = [compress, decompress, verify, compare, inspect, align, sweep, campaign]
+  static let all = [compress, decompress, verify, compare, inspect, align, sweep, report, campaign]
   /// Recognised names whose work is still to come.
-  static let later = ["report", "audit", "train"]
+  static let later = ["audit", "train"]
 
   /// The whole command line without the program's name.
   static func parse(_ words: [String]) throws(Failure) -> Request {

@@ -62,6 +62,10 @@ import MPI
       try c.perform(on: ranks, output)
       return 0
     }
+    if case .report(let o) = request {
+      try o.perform(on: ranks, output)
+      return 0
+    }
     let report = switch request {
     case .compress(let o): try Compressor.compress(o, ranks: ranks, progress: progress)
     case .decompress(let o): try Compressor.decompress(o, ranks: ranks, progress: progress)
@@ -70,7 +74,7 @@ import MPI
     case .inspect(let o): try Compressor.inspect(o, ranks: ranks, progress: progress)
     case .align(let o): try Compressor.align(o, ranks: ranks, progress: progress)
     case .sweep(let o): try Compressor.sweep(o, ranks: ranks, progress: progress)
-    case .campaign, .print, .version: Report()
+    case .campaign, .report, .print, .version: Report()
     }
     output.endProgress()
     if let path = request.reportPath {
@@ -105,6 +109,7 @@ extension Request {
     case .campaign(let c): c.verbosity
     case .align(let o): o.verbosity
     case .sweep(let o): o.verbosity
+    case .report(let o): o.verbosity
     case .inspect, .print, .version: .normal
     }
   }
@@ -116,7 +121,7 @@ extension Request {
     case .compare(let o): o.report
     case .align(let o): o.report
     case .sweep(let o): o.report
-    case .inspect, .campaign, .print, .version: nil
+    case .inspect, .campaign, .report, .print, .version: nil
     }
   }
 
@@ -131,6 +136,7 @@ extension Request {
     case .inspect(let o): inputs = [o.input]
     case .align(let o): inputs = [o.input]; output = o.map
     case .sweep(let o): inputs = [o.input]
+    case .report(let o): inputs = o.reports + [o.container, o.map].compactMap { $0 }; output = o.output
     case .campaign, .print, .version: break
     }
     for input in inputs {

@@ -46,6 +46,9 @@ let usage: [Case] = [
   Case("sweep x --observe box16 --rates 1,0", 1, "--rates needs different positive numbers"),
   Case("align --help", 0, "--map FILE.h5", "--observe SPEC"),
   Case("train", 1, "not available in this version"),
+  Case("report -o y.html", 1, "at least one JSON report"),
+  Case("report x.json", 1, "no output; give -o OUT.html"),
+  Case("report x.json -o y.html --container x.ald", 1, "--container and --original together"),
   Case("compress x -o y --rel 1e-3 --observe box16,box16", 1, "observable 'box16' is given twice"),
   Case("compress x -o y --rel 1e-3 --observe box16,", 1, "has an empty name"),
   Case("compress x -o y --rel 1e-3 --window hamming", 1, "--window must be hann or none"),
@@ -125,6 +128,9 @@ let paths: [Case] = [
   Case("campaign plan DIR/lost DIR/missing.h5 -o DIR/lost.out --rel 1e-3", 2, "cannot open", "missing.h5"),
   Case("campaign plan DIR/twins DIR/a/s.h5 DIR/b/s.nc -o DIR/twins.out --rel 1e-3", 1, "would both become s.ald"),
   Case("compare DIR/text.h5 DIR/missing.h5", 2, "cannot open", "missing.h5"),
+  Case("report DIR/missing.json -o DIR/y.html", 2, "cannot open", "missing.json"),
+  Case("report DIR/text.h5 -o DIR/y.html", 2, "text.h5' is no report of alidade"),
+  Case("report DIR/text.h5 -o DIR/text.h5", 1, "is both input and output"),
 ]
 
 /// A look into the input decides these: good ones stand between the bad ones.

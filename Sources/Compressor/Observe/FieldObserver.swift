@@ -50,6 +50,7 @@ struct FieldObserver {
       r.decoded = size(v, try v.squareSum(on: domain), counts[j])
       let difference = try v.plus(-1, values[j]).squareSum(on: domain)
       r.error = difference == 0 ? 0 : squares[j] > 0 ? (difference / squares[j]).squareRoot() : .nan
+      if case .vector(let x) = values[j], case .vector(let y) = v, 2...1024 ~= x.count { r.values = .init(original: x, decoded: y) }
       return r
     }
   }
