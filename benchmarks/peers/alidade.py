@@ -63,7 +63,7 @@ class Alidade:
                    psnr=entry["psnr_db"] if entry["psnr_db"] is not None else 999.0,
                    max_error_over_range=(entry["max_abs_error"] or 0.0) / field.range, granted=entry.get("granted"),
                    bound_kept=entry["bound_kept"], transform=entry["transform"], file_bytes=os.path.getsize(out),
-                   cpu_compress=self.cpu, seconds=told.get("run", {}).get("seconds"),
+                   memory_mb=(told.get("run", {}).get("peak_memory_bytes") or {}).get("maximum", 0) / 1e6, cpu_compress=self.cpu, seconds=told.get("run", {}).get("seconds"),
                    phases={p["name"]: p["seconds"]["maximum"] for p in told.get("run", {}).get("phases", [])})
         told_bits = entry.get("bits_per_value")
         if told_bits and abs(told_bits - row["bits_per_value"]) > 1e-3 * told_bits:

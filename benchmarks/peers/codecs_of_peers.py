@@ -56,6 +56,15 @@ class Codec:
         self.seconds[which] += time.process_time() - start
         return value
 
+    def command(self, which, words):
+        """Runs a program and adds its CPU time."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        code = subprocess.run(words, stdout=subprocess.DEVNULL, timeout=300).returncode
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if code != 0:
+            raise ValueError(f"exit {code}")
+        self.seconds[which] += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
 
 class Zfp(Codec):
     family, discrete = "zfp", True
@@ -163,11 +172,7 @@ class CommandSZ3(Codec):
                 f.write(f"[GlobalSettings]\nCmprAlgo = {self.ALGORITHMS[self.algorithm]}\n")
             shape = [f"-{x.ndim}"] + [str(n) for n in x.shape[::-1]]
             for which, files in enumerate((["-i", t + "/i", "-z", t + "/z"], ["-z", t + "/z", "-o", t + "/o"])):
-                before = resource.getrusage(resource.RUSAGE_CHILDREN)
-                subprocess.run([self.binary, "-f", *files, *shape, "-c", t + "/c", "-M", "ABS", repr(float(knob))],
-                               stdout=subprocess.DEVNULL, check=True, timeout=300)
-                after = resource.getrusage(resource.RUSAGE_CHILDREN)
-                self.seconds[which] += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+                self.command(which, [self.binary, "-f", *files, *shape, "-c", t + "/c", "-M", "ABS", repr(float(knob))])
             return os.path.getsize(t + "/z"), np.fromfile(t + "/o", np.float32).reshape(x.shape)
 
 
@@ -275,10 +280,57 @@ class Sperr(Codec):
         return n.value, y
 
 
-def available(sperr_lib=None, sz3=None, sz3c=None):
+class Tthresh(Codec):
+    """TTHRESH's command line tool: Tucker decomposition, a root mean square error, no pointwise bound. `joint`: components as a fourth axis."""
+    family = "tthresh"
+
+    def __init__(self, binary, joint=False):
+        super().__init__()
+        self.binary, self.joint = binary, joint
+        self.name = "tthresh:joint" if joint else "tthresh"
+
+    def suits(self, field):
+        return field.parts[0].ndim == 3 and (field.vector or not self.joint)
+
+    def inputs(self, field):
+        return [np.stack(field.parts)] if self.joint else field.parts
+
+    def outputs(self, field, decoded):
+        return list(decoded[0]) if self.joint else decoded
+
+    def one(self, x, knob):
+        with tempfile.TemporaryDirectory() as t:
+            x.tofile(t + "/i")
+            shape = [str(n) for n in x.shape[::-1]]
+            for which, words in enumerate((["-i", t + "/i", "-t", "float", "-s", *shape, "-r", repr(float(knob)), "-c", t + "/z"],
+                                           ["-c", t + "/z", "-o", t + "/o"])):
+                self.command(which, [self.binary, *words])
+            return os.path.getsize(t + "/z"), np.fromfile(t + "/o", np.float32).reshape(x.shape)
+
+
+class Blosc2(Codec):
+    """Lossless: bytes or bits of equal weight together, then zstd at its strongest setting that still ends."""
+    family, lossless = "blosc2", True
+
+    def __init__(self, filters):
+        super().__init__()
+        import blosc2
+        self.blosc2, self.name = blosc2, f"blosc2:{filters}"
+        self.filters = {"bitshuffle": [blosc2.Filter.BITSHUFFLE], "shuffle-bytedelta": [blosc2.Filter.SHUFFLE, blosc2.Filter.BYTEDELTA]}[filters]
+
+    def one(self, x, knob):
+        # Outside the calls that are timed: an array object only holds the chunk.
+        options = dict(codec=self.blosc2.Codec.ZSTD, clevel=9, nthreads=1, filters=self.filters, filters_meta=[0] * len(self.filters))
+        packed = self.timed(0, lambda: self.blosc2.asarray(np.ascontiguousarray(x), cparams=options, dparams=dict(nthreads=1)))
+        y = self.timed(1, lambda: packed[:])
+        return packed.schunk.cbytes, np.asarray(y).reshape(x.shape)
+
+
+def available(sperr_lib=None, sz3=None, sz3c=None, tthresh=None):
     """Every codec that can be had here; the others are named on the terminal."""
     recipes = [("zfp", lambda m=m: Zfp(m)) for m in ("accuracy", "precision", "reversible")]
     recipes += [("fpzip", lambda m=m: Fpzip(m)) for m in (False, True)]
+    recipes += [("blosc2", lambda f=f: Blosc2(f)) for f in ("bitshuffle", "shuffle-bytedelta")]
     recipes += [("sz3 (pysz)", lambda a=a, l=l: PySZ(a, l)) for a, l in (
         ("interp-lorenzo", "single"), ("interp", "single"), ("lorenzo", "single"), ("lorenzo2", "single"),
         ("interp-lorenzo", "stacked"), ("interp-lorenzo", "nan"), ("interp", "nan"))]
@@ -289,13 +341,15 @@ def available(sperr_lib=None, sz3=None, sz3c=None):
         recipes += [("sz3 (C library)", lambda: LibrarySZ3(checked(sz3c)))]
     if sperr_lib:
         recipes += [("sperr", lambda m=m: Sperr(checked(sperr_lib), m)) for m in ("psnr", "pwe")]
+    if tthresh:
+        recipes += [("tthresh", lambda j=j: Tthresh(checked(tthresh), j)) for j in (False, True)]
     found, missing = [], {}
     for label, make in recipes:
         try:
             found.append(make())
         except (ImportError, OSError, AttributeError) as e:
             missing[label] = e
-    for label, given in (("sperr", sperr_lib), ("sz3 (command)", sz3), ("sz3 (C library)", sz3c)):
+    for label, given in (("sperr", sperr_lib), ("sz3 (command)", sz3), ("sz3 (C library)", sz3c), ("tthresh", tthresh)):
         if not given:
             missing[label] = "no path given"
     for label, e in missing.items():

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Runs the peers (zfp, SZ3, SPERR, fpzip) on the fields of a data directory, and Alidade against them. See README.md."""
+"""Runs the peers (zfp, SZ3, SPERR, TTHRESH, fpzip, blosc2) on the fields of a data directory, and Alidade against them. See README.md."""
 import argparse
 import json
 import multiprocessing
 import os
+import resource
 import shlex
 import sys
 import time
@@ -26,6 +27,7 @@ def arguments():
     p.add_argument("--sperr-lib", help="SPERR's shared library")
     p.add_argument("--sz3", help="SZ3's command line tool")
     p.add_argument("--sz3c", help="SZ3's shared C library (used for speed)")
+    p.add_argument("--tthresh", help="TTHRESH's command line tool")
     p.add_argument("--alidade", help="command of Alidade, e.g. .build/release/alidade or 'mpirun -n 1 alidade'")
     p.add_argument("--alidade-arg", action="append", default=[], help="further argument of alidade compress (repeats)")
     p.add_argument("--no-check", action="store_true", help="believe Alidade's report, do not decode again")
@@ -80,14 +82,34 @@ def speed(codec, field, curve, target, repeats):
             if abs(p.psnr - target) < 0.15:
                 break
             knob *= 10 ** ((p.psnr - target) / 20)
-    best = [float("inf")] * 2
+    best, memory = [float("inf")] * 2, Memory()
     for _ in range(repeats):
         size, decoded = codec.run(field, knob)
         best = [min(b, s) for b, s in zip(best, codec.seconds)]
+    memory = memory.more()
     psnr, error = field.distortion(decoded)
     megabytes = 4e-6 * sum(c.size for c in field.parts)
     return dict(bytes=size, bits_per_value=field.bits(size), psnr=psnr, knob=knob, max_error_over_range=error / field.range,
-                compress_mb_s=megabytes / best[0], decompress_mb_s=megabytes / best[1])
+                compress_mb_s=megabytes / best[0], decompress_mb_s=megabytes / best[1], memory_mb=memory)
+
+
+class Memory:
+    """How far this process's resident memory rises above where it stood, in MB; of a peer's command, its own largest."""
+
+    def __init__(self):
+        with open("/proc/self/clear_refs", "w") as f:
+            f.write("5")
+        self.start = self.read("VmRSS")
+        self.children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+
+    def more(self):
+        command = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
+        return command if command > self.children / 1e3 else (self.read("VmHWM") - self.start) / 1e3
+
+    @staticmethod
+    def read(name):
+        with open("/proc/self/status") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith(name))
 
 
 def isolated(timeout, *work):
@@ -124,7 +146,7 @@ def jobs(codec, section, targets, bounds):
         return bounds if codec.bounded and codec.name != "sz3-c:interp-lorenzo" else []
     if section == "lossless":
         return [0] if codec.lossless else []
-    timed = ("zfp:accuracy", "fpzip", "sz3:interp-lorenzo", "sz3:lorenzo", "sz3-c:interp-lorenzo", "sperr:psnr", "sperr:pwe")
+    timed = ("zfp:accuracy", "fpzip", "sz3:interp-lorenzo", "sz3:lorenzo", "sz3-c:interp-lorenzo", "sperr:psnr", "sperr:pwe", "tthresh", "blosc2:shuffle-bytedelta")
     return [80.0] if codec.name in timed else []
 
 
@@ -150,7 +172,7 @@ def main():
             stored = json.load(f)
         if stored["schema"] == SCHEMA:
             cache = {key(r): r for r in stored["rows"] if a.refresh is None or a.refresh not in r["codec"]}
-    peers = codecs.available(a.sperr_lib, a.sz3, a.sz3c)
+    peers = codecs.available(a.sperr_lib, a.sz3, a.sz3c, a.tthresh)
     everything = list(fields.load(a.data, only))
     timed = [f for f in everything if f.name == "turb3d_velocity"]
     if "speed" in sections and a.large:

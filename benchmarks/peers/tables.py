@@ -2,8 +2,9 @@
 import csv
 
 COLUMNS = ["field", "section", "target", "family", "codec", "bytes", "bits_per_value", "psnr", "max_error_over_range",
-           "compress_mb_s", "decompress_mb_s", "how", "transform", "bound_kept", "failed", "warning"]
+           "compress_mb_s", "decompress_mb_s", "memory_mb", "how", "transform", "bound_kept", "failed", "warning"]
 RIVALS = ("zfp", "sz3", "sperr")
+SHOWN = (*RIVALS, "tthresh")  # TTHRESH bounds no single error: shown, no part of the rule
 
 
 def write_csv(rows, path):
@@ -41,15 +42,15 @@ def show(row):
 
 
 def peer_tables(rows, targets, bounds):
-    text = ["# Peers: zfp, SZ3, SPERR, fpzip\n"]
+    text = ["# Peers: zfp, SZ3, SPERR, TTHRESH, fpzip, blosc2\n"]
     text.append("## Bits per valid value at matched PSNR; best setting of each peer, the best peer in bold\n")
     lines = []
     for field in names([r for r in rows if r["section"] == "psnr"]):
         for target in targets:
-            each = {f: best_at(rows, field, target, [f]) for f in RIVALS}
+            each = {f: best_at(rows, field, target, [f]) for f in SHOWN}
             best = smallest([r for r in each.values() if r])
             lines.append([field, f"{target:g}"] + [f"**{show(r)}**" if r and r is best else show(r) for r in each.values()])
-    text.append(table(["field", "dB", *RIVALS], lines))
+    text.append(table(["field", "dB", *SHOWN], lines))
     text.append("## At an absolute bound (of the range): bits per value, PSNR, largest error / bound\n")
     lines = []
     for r in usable(rows, section="bound"):
@@ -58,13 +59,13 @@ def peer_tables(rows, targets, bounds):
     lines.sort(key=lambda r: (names(rows).index(r[0]), -float(r[1]), int(r[3])))
     text.append(table(["field", "bound", "peer", "bytes", "b/v", "PSNR", "error/bound"], lines))
     text.append("## Lossless, bits per valid value\n")
-    lines = [[field] + [show(smallest(usable(rows, field=field, section="lossless", family=f))) for f in ("fpzip", "zfp")]
+    lines = [[field] + [show(smallest(usable(rows, field=field, section="lossless", family=f))) for f in ("fpzip", "zfp", "blosc2")]
              for field in names(rows) if usable(rows, field=field, section="lossless")]
-    text.append(table(["field", "fpzip", "zfp -R"], lines))
+    text.append(table(["field", "fpzip", "zfp -R", "blosc2"], lines))
     text.append("## Speed at 80 dB, CPU time on one core, MB/s of float32 input\n")
     lines = [[r["field"], r["codec"], f"{r['bits_per_value']:.3f}", f"{r['psnr']:.2f}", f"{r['compress_mb_s']:.1f}",
-              f"{r['decompress_mb_s']:.1f}"] for r in usable(rows, section="speed")]
-    text.append(table(["field", "peer", "b/v", "PSNR", "compress", "decompress"], lines))
+              f"{r['decompress_mb_s']:.1f}", f"{r['memory_mb']:.0f}" if "memory_mb" in r else "-"] for r in usable(rows, section="speed")]
+    text.append(table(["field", "peer", "b/v", "PSNR", "compress", "decompress", "memory MB"], lines))
     broken = [[r["field"], r["section"], f"{r['target']:g}", r["codec"], str(r["failed"])] for r in rows if "failed" in r]
     if broken:
         text += ["## What failed\n", table(["field", "section", "target", "peer", "why"], broken)]
@@ -154,7 +155,7 @@ def verdict_tables(lines, peer_speed, our_speed):
     if our_speed:
         text.append("## Speed at 80 dB, MB/s of float32 input per CPU second (Alidade: whole process)\n")
         rows = sorted(usable(peer_speed, section="speed") + usable(our_speed, section="speed"), key=lambda r: r["field"])
-        text.append(table(["field", "codec", "b/v", "PSNR", "compress", "decompress"], [
+        text.append(table(["field", "codec", "b/v", "PSNR", "compress", "decompress", "memory MB"], [
             [r["field"], r["codec"], f"{r['bits_per_value']:.3f}", f"{r['psnr']:.2f}", f"{r['compress_mb_s']:.1f}",
-             number(r.get("decompress_mb_s"), ".1f")] for r in rows]))
+             number(r.get("decompress_mb_s"), ".1f"), number(r.get("memory_mb"), ".0f")] for r in rows]))
     return "\n".join(text)
