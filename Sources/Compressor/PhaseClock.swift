@@ -1,21 +1,25 @@
 public import Glibc
+public import MPI
 
-/// Time per named phase of this rank, in the order the phases first ran.
+/// Time and messages per named phase of this rank, in the order the phases first ran.
 public final class PhaseClock {
   public private(set) var names: [String] = []
   private var seconds: [String: Double] = [:]
+  private var sent: [String: Traffic] = [:]
   private let clock: clockid_t
   /// - Parameter clock: wall time; `CLOCK_PROCESS_CPUTIME_ID` counts the processor's.
   public init(clock: clockid_t = CLOCK_MONOTONIC) { self.clock = clock }
   public func measure<T>(_ name: String, _ body: () throws -> T) rethrows -> T {
-    let start = PhaseClock.now(clock)
+    let start = PhaseClock.now(clock), before = Traffic.total
     defer {
       if seconds[name] == nil { names.append(name) }
       seconds[name, default: 0] += PhaseClock.now(clock) - start
+      sent[name, default: Traffic()] += Traffic.total - before
     }
     return try body()
   }
   public func seconds(of name: String) -> Double { seconds[name] ?? 0 }
+  public func traffic(of name: String) -> Traffic { sent[name] ?? Traffic() }
   public static func now(_ clock: clockid_t = CLOCK_MONOTONIC) -> Double {
     var t = timespec()
     clock_gettime(clock, &t)

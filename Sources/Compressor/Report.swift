@@ -215,7 +215,10 @@ public struct Run: Codable, Equatable, Sendable {
   public struct Phase: Codable, Equatable, Sendable {
     public var name: String
     public var seconds: Spread
+    /// Handed to MPI for other ranks: messages, and what a rank contributes to collective calls.
     public var bytes: Spread
+    /// Messages to other ranks, and collective calls.
+    public var messages = Spread(), collectives = Spread()
     /// Seconds of every rank, of evenly chosen ones where there are more than `mostRanks`.
     @Numbers public var perRank: [Double] = []
     public init(name: String, seconds: Spread, bytes: Spread) { self.name = name; self.seconds = seconds; self.bytes = bytes }
@@ -224,8 +227,10 @@ public struct Run: Codable, Equatable, Sendable {
       let c = try decoder.container(keyedBy: CodingKeys.self)
       self.init(name: try c.decode(String.self, forKey: .name), seconds: try c.decode(Spread.self, forKey: .seconds), bytes: try c.decode(Spread.self, forKey: .bytes))
       perRank = try c.decodeIfPresent(Numbers.self, forKey: .perRank)?.wrappedValue ?? []
+      messages = try c.decodeIfPresent(Spread.self, forKey: .messages) ?? Spread()
+      collectives = try c.decodeIfPresent(Spread.self, forKey: .collectives) ?? Spread()
     }
-    enum CodingKeys: String, CodingKey { case name, seconds, bytes, perRank = "per_rank" }
+    enum CodingKeys: String, CodingKey { case name, seconds, bytes, messages, collectives, perRank = "per_rank" }
   }
 
   /// Over the ranks.

@@ -159,6 +159,7 @@ func finishRun(_ report: inout Report, _ command: String, _ threads: Int, _ phas
   report.run.command = command
   report.run.ranks = ranks.size
   report.run.threads = threads
+  report.run.versions = libraryVersions
   var name = [CChar](repeating: 0, count: 256)
   gethostname(&name, 255)
   report.run.host = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -167,7 +168,9 @@ func finishRun(_ report: inout Report, _ command: String, _ threads: Int, _ phas
   getrusage(__rusage_who_t(0), &usage)  // RUSAGE_SELF
   // Every rank has run the same phases, though those without cells may have skipped one: a fixed list.
   let names = ["open", "read", "survey", "trial", "step", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"]
-  let mine = [Double(usage.ru_maxrss) * 1024] + names.map { phases.seconds(of: $0) }
+  let traffic = names.map { phases.traffic(of: $0) }
+  let mine = [Double(usage.ru_maxrss) * 1024] + names.map { phases.seconds(of: $0) } + traffic.map { Double($0.bytes + $0.collectiveBytes) }
+    + traffic.map { Double($0.messages) } + traffic.map { Double($0.collectives) }
   // By rank, then memory and phases; on rank 0 only, which alone writes reports.
   let all = try ranks.gather(mine.withUnsafeBytes { Array($0) }).map { bytes in
     bytes.withUnsafeBytes { b in mine.indices.map { b.loadUnaligned(fromByteOffset: 8 * $0, as: Double.self) } }
@@ -177,7 +180,9 @@ func finishRun(_ report: inout Report, _ command: String, _ threads: Int, _ phas
   for (i, name) in names.enumerated() {
     let seconds = all.map { $0[i + 1] }
     guard seconds.contains(where: { $0 > 0 }) else { continue }
-    var phase = Run.Phase(name: name, seconds: .init(seconds), bytes: .init())
+    func spread(_ kind: Int) -> Run.Spread { .init(all.map { $0[1 + kind * names.count + i] }) }
+    var phase = Run.Phase(name: name, seconds: .init(seconds), bytes: spread(1))
+    phase.messages = spread(2); phase.collectives = spread(3)
     phase.perRank = (0..<shown).map { seconds[$0 * all.count / shown] }
     report.run.phases.append(phase)
   }

@@ -37,6 +37,7 @@ extension Communicator {
       var i = 0
       while i < b.count {
         let n = min(piece, b.count - i)
+        Traffic.contributed(n * MemoryLayout<T>.stride)
         try check("MPI_Allreduce", MPI_Allreduce(cmpi_in_place(), b.baseAddress! + i, Int32(n), T.datatype, operation.handle, handle))
         i += n
       }
@@ -86,6 +87,7 @@ extension Communicator {
     try check("MPI_Type_commit", MPI_Type_commit(&type))
     try check("MPI_Op_create", MPI_Op_create(combine, 1, &operation))
     defer { MPI_Op_free(&operation) }
+    Traffic.contributed(8 * words)
     try message.withUnsafeMutableBytes {
       try check("MPI_Allreduce", MPI_Allreduce(cmpi_in_place(), $0.baseAddress, 1, type, operation, handle))
     }
@@ -100,6 +102,7 @@ extension Communicator {
   /// - Collective: all ranks.
   public borrowing func exclusiveScan(_ value: Int) throws -> Int {
     var v = value, out = 0
+    Traffic.contributed(8)
     try check("MPI_Exscan", MPI_Exscan(&v, &out, 1, cmpi_int64(), cmpi_sum(), handle))
     return rank == 0 ? 0 : out
   }
@@ -112,6 +115,7 @@ extension Communicator {
   /// - Collective: all ranks; two calls, more above `largestMessage` bytes.
   public borrowing func broadcast(_ bytes: [UInt8], from root: Int = 0) throws -> [UInt8] {
     var count = bytes.count
+    Traffic.contributed(rank == root ? 8 : 0)
     try check("MPI_Bcast", MPI_Bcast(&count, 1, cmpi_int64(), Int32(root), handle))
     var out = rank == root ? bytes : [UInt8](repeating: 0, count: count)
     try out.withUnsafeMutableBytes { try broadcast($0, from: root) }
@@ -125,6 +129,7 @@ extension Communicator {
     var at = 0
     while at < buffer.count {
       let n = min(largestMessage, buffer.count - at)
+      Traffic.contributed(rank == root ? n : 0)
       try check("MPI_Bcast", MPI_Bcast(buffer.baseAddress! + at, Int32(n), cmpi_byte(), Int32(root), handle))
       at += n
     }
@@ -147,6 +152,8 @@ extension Communicator {
     }
     var all = [UInt8](repeating: 0, count: total)
     let (n, start) = layout(counts)
+    Traffic.contributed(bytes.count)
+    Traffic.gathered(total)
     try all.withUnsafeMutableBytes { a in
       try bytes.withUnsafeBytes { b in
         try check("MPI_Allgatherv", MPI_Allgatherv(b.baseAddress, Int32(b.count), cmpi_byte(), a.baseAddress, n, start, cmpi_byte(), handle))
@@ -177,6 +184,7 @@ extension Communicator {
     }
     var all = [UInt8](repeating: 0, count: rank == root ? total : 0)
     let (n, start) = layout(counts)
+    Traffic.contributed(bytes.count)
     try all.withUnsafeMutableBytes { a in
       try bytes.withUnsafeBytes { b in
         try check("MPI_Gatherv", MPI_Gatherv(b.baseAddress, Int32(b.count), cmpi_byte(), a.baseAddress, n, start, cmpi_byte(), Int32(root), handle))
@@ -187,6 +195,8 @@ extension Communicator {
 
   private borrowing func gatherCounts(_ count: Int) throws -> [Int] {
     var mine = count, counts = [Int](repeating: 0, count: size)
+    Traffic.contributed(8)
+    Traffic.gathered(8 * size)
     try check("MPI_Allgather", MPI_Allgather(&mine, 1, cmpi_int64(), &counts, 1, cmpi_int64(), handle))
     return counts
   }

@@ -51,6 +51,7 @@ public struct Exchange: ~Copyable {
       requests.append(r)
       at += n
       messages += 1
+      Traffic.sent(n)
     }
     bytesSent += count
   }

@@ -1,12 +1,9 @@
-import CHDF5Parallel
 import Compressor
 import Glibc
 import MPI
 
 /// `alidade`: parse, start MPI, run one sub-command, report, finish MPI, exit with the same code on every rank.
 @main struct Main {
-  static let version = "0.1.0"
-
   static func main() {
     let words = Array(CommandLine.arguments.dropFirst())
     let launch = Launch()
@@ -92,10 +89,8 @@ import MPI
   }
 
   static var versionText: String {
-    var major: UInt32 = 0, minor: UInt32 = 0, release: UInt32 = 0
-    H5get_libversion(&major, &minor, &release)
-    let hdf5Version = "\(major).\(minor).\(release)"
-    return "alidade \(version)\nMPI: \(MPIEnvironment.libraryVersion)\nHDF5: \(hdf5Version)\n"
+    let v = libraryVersions
+    return "alidade \(alidadeVersion)\nMPI: \(v["mpi"]!)\nHDF5: \(v["hdf5"]!)\n"
   }
 }
 

@@ -26,11 +26,30 @@ func collectives(_ ranks: borrowing Communicator) throws -> String {
     try expect(root == (r == n - 1 ? wanted : []), "gather")
     try expect(!MPIEnvironment.libraryVersion.isEmpty, "version")
   }
+  try counts(ranks)
   let copy = try Communicator(duplicating: ranks.fortranHandle)
   let size = try copy.allReduce(1, .sum)
   try copy.close()
   try ranks.agree { try expect(size == n, "duplicate") }
   return MPIEnvironment.libraryVersion
+}
+
+/// What is counted of the messages is what was sent.
+private func counts(_ ranks: borrowing Communicator) throws {
+  let r = ranks.rank, n = ranks.size, before = Traffic.total
+  var exchange = Exchange(ranks)
+  try exchange.receive(100, from: (r + n - 1) % n)
+  try exchange.send(100, to: (r + 1) % n) { $0.initializeMemory(as: UInt8.self, repeating: 1) }
+  try exchange.finish()
+  let sent = Traffic.total - before, middle = Traffic.total
+  _ = try ranks.allReduce([1.0, 2.0], .max)
+  _ = try ranks.broadcast([UInt8](repeating: 1, count: 50), from: 0)
+  let called = Traffic.total - middle
+  try ranks.agree {
+    try expect(sent.messages == 1 && sent.bytes == 100 && sent.collectives == 0, "messages \(sent)")
+    // Length and contents of a broadcast come from its root.
+    try expect(called.messages == 0 && called.collectives == 3 && called.collectiveBytes == 16 + (r == 0 ? 58 : 0), "collectives \(called)")
+  }
 }
 
 /// Messages beyond the limit of one piece, with a small limit.

@@ -24,6 +24,7 @@ import MPI
     case "memory": try memory(arguments, ranks: world)
     case "weak": try weak(arguments, ranks: world)
     case "scaling": try scaling(arguments, ranks: world)
+    case "network": try network(ranks: world)
     default: throw UsageError(description: "\(arguments.command): no such benchmark\n\(Arguments.help)")
     }
   }

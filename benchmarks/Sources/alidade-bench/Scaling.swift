@@ -48,6 +48,7 @@ extension Main {
     let source = FieldSource(name: "cube", grid: grid, type: .float32, components: 1, boxes: boxes, arrays: [arrays])
     let description = FieldDescription(name: "cube", type: .float32, shape: [grid.shape.z, grid.shape.y, grid.shape.x], axes: "zyx")
     let path = scratch(a, "scaling.ald"), phases = PhaseClock(clock: CLOCK_PROCESS_CPUTIME_ID)
+    let steps = ["survey", "trial", "step", "fit", "exchange", "transform", "entropy", "verify", "write", "decompress"]
     func seconds(_ body: () throws -> Void) throws -> Double {
       _ = try ranks.allReduce(0, .max)
       let start = PhaseClock.now()
@@ -56,8 +57,9 @@ extension Main {
     }
     var encoded: EncodedField?
     let compress = try seconds { encoded = try encodeField(source, bound: .psnr(try a.number("psnr", 80)), phases: phases, ranks: ranks) }
-    let write = try seconds { try writeContainer(encoded!, as: description, to: path, ranks: ranks) }
-    let decompress = try seconds { try decodeContainer(path, ranks: ranks) { _ in } }
+    let write = try seconds { try phases.measure("write") { _ = try writeContainer(encoded!, as: description, to: path, ranks: ranks) } }
+    let decompress = try seconds { try phases.measure("decompress") { try decodeContainer(path, ranks: ranks) { _ in } } }
+    if let file = a["phases"] { try publish(phases, steps, "\(kind),\(slabs ? "slabs" : "blocks"),\(ranks.size),\(edge)", to: file, ranks: ranks) }
     let coding = ["transform", "entropy", "verify"].reduce(0) { $0 + phases.seconds(of: $1) }
     let own = [coding, Double(Machine.peakMemory()) / 1e6]
     let table = try ranks.allGather(own.withUnsafeBytes { [UInt8]($0) }).map { row in row.withUnsafeBytes { [Double]($0.bindMemory(to: Double.self)) } }
@@ -67,5 +69,23 @@ extension Main {
     let (mean, busiest) = spread(0), (memory, most) = spread(1)
     print(String(format: "%@,%@,%d,%d,%.3f,%.3f,%.3f,%.3f,%.3f,%.0f,%.0f", kind, slabs ? "slabs" : "blocks", ranks.size, TileGrid(shape: grid.shape).edge.z,
                  compress, write, decompress, mean, busiest, memory, most))
+  }
+
+  /// Appends a row per phase: processor seconds (mean and largest over ranks), messages to other ranks and their bytes, collective calls and
+  /// what a rank contributes to them, bytes gathered from all ranks; the largest over ranks.
+  /// - Collective: all ranks.
+  private static func publish(_ phases: PhaseClock, _ names: [String], _ label: String, to path: String, ranks: borrowing Communicator) throws {
+    let traffic = names.map { phases.traffic(of: $0) }
+    let counts = try ranks.allReduce(traffic.flatMap { [$0.messages, $0.bytes, $0.collectives, $0.collectiveBytes, $0.gatheredBytes] }, .max)
+    let seconds = names.map { phases.seconds(of: $0) }
+    let sum = try ranks.allReduce(seconds, .sum), most = try ranks.allReduce(seconds, .max)
+    guard ranks.rank == 0 else { return }
+    var text = FileManager.default.fileExists(atPath: path) ? try String(contentsOfFile: path, encoding: .utf8)
+      : "case,cut,ranks,edge,phase,cpu_s,cpu_s_max,messages,bytes,collectives,collective_bytes,gathered_bytes\n"
+    for (i, name) in names.enumerated() where most[i] > 0 {
+      text += String(format: "%@,%@,%.5f,%.5f,", label, name, sum[i] / Double(ranks.size), most[i])
+        + counts[5 * i..<5 * i + 5].map(String.init).joined(separator: ",") + "\n"
+    }
+    try text.write(toFile: path, atomically: true, encoding: .utf8)
   }
 }
