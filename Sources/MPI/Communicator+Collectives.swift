@@ -32,6 +32,7 @@ extension Communicator {
   /// - Collective: all ranks, equal counts.
   public borrowing func allReduce<T: MPIScalar>(_ values: [T], _ operation: ReductionOperation) throws -> [T] {
     var out = values
+    if isAlone { return out }
     let piece = max(1, largestMessage / MemoryLayout<T>.stride)
     try out.withUnsafeMutableBufferPointer { b in
       var i = 0
@@ -56,6 +57,7 @@ extension Communicator {
   public borrowing func allReduce(
     sums: inout [Int64], minima: inout [Double], maxima: inout [Double]
   ) throws {
+    if isAlone { return }
     // One element of the message type: counts in front, so that the operator needs no other knowledge.
     let words = 3 + sums.count + minima.count + maxima.count
     precondition(words < Int(Int32.max), "reduction message too long")
@@ -99,18 +101,20 @@ extension Communicator {
   ///
   /// - Collective: all ranks.
   public borrowing func exclusiveScan(_ value: Int) throws -> Int {
+    if isAlone { return 0 }
     var v = value, out = 0
     try check("MPI_Exscan", MPI_Exscan(&v, &out, 1, cmpi_int64(), cmpi_sum(), handle))
     return rank == 0 ? 0 : out
   }
 
   /// - Collective: all ranks.
-  public borrowing func barrier() throws { try check("MPI_Barrier", MPI_Barrier(handle)) }
+  public borrowing func barrier() throws { if !isAlone { try check("MPI_Barrier", MPI_Barrier(handle)) } }
 
   /// The bytes of rank `root` on all ranks; what other ranks pass is ignored.
   ///
   /// - Collective: all ranks; two calls, more above `largestMessage` bytes.
   public borrowing func broadcast(_ bytes: [UInt8], from root: Int = 0) throws -> [UInt8] {
+    if isAlone { return bytes }
     var count = bytes.count
     try check("MPI_Bcast", MPI_Bcast(&count, 1, cmpi_int64(), Int32(root), handle))
     var out = rank == root ? bytes : [UInt8](repeating: 0, count: count)
@@ -122,6 +126,7 @@ extension Communicator {
   ///
   /// - Collective: all ranks.
   public borrowing func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int = 0) throws {
+    if isAlone { return }
     var at = 0
     while at < buffer.count {
       let n = min(largestMessage, buffer.count - at)
@@ -134,6 +139,7 @@ extension Communicator {
   ///
   /// - Collective: all ranks; two calls, or one broadcast per rank where they come to more than `largestMessage` bytes.
   public borrowing func allGather(_ bytes: [UInt8]) throws -> [[UInt8]] {
+    if isAlone { return [bytes] }
     let counts = try gatherCounts(bytes.count)
     let total = counts.reduce(0, +)
     if total > largestMessage {
@@ -159,6 +165,7 @@ extension Communicator {
   ///
   /// - Collective: all ranks.
   public borrowing func gather(_ bytes: [UInt8], to root: Int = 0) throws -> [[UInt8]] {
+    if isAlone { return [bytes] }
     let counts = try gatherCounts(bytes.count)
     let total = counts.reduce(0, +)
     if total > largestMessage {
