@@ -8,6 +8,8 @@ let package = Package(
     .executable(name: "alidade", targets: ["Tool"]),
     .executable(name: "alidade-taylorgreen", targets: ["Solver"]),
     .library(name: "Alidade", targets: ["Compressor"]),
+    // jobscripts/library.sh makes the self-contained libalidade.so of it.
+    .library(name: "AlidadeInSitu", type: .static, targets: ["InSitu"]),
   ],
   targets: [
     // C libraries: macros made functions, no logic.
@@ -43,6 +45,8 @@ let package = Package(
     // The job, and what uses it.
     .target(name: "Compressor", dependencies: ["SnapshotIO", "Codecs", "Reduction", "Observables", "LatentGeometry"]),
     .executableTarget(name: "Solver", dependencies: ["MPI", "CFFTW", "CFFTW3", "Compressor"]),
+    .target(name: "CAlidade", dependencies: ["COpenMPI"]),
+    .target(name: "InSitu", dependencies: ["CAlidade", "Compressor"]),
     .executableTarget(name: "Tool", dependencies: ["Compressor"]),
 
     // Tests.

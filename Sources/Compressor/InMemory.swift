@@ -72,3 +72,22 @@ public func decodeContainer(
     if let part = try values.values(round: round, ranks: ranks) { try body(part) }
   }
 }
+
+/// Decodes a box of one step of one field on this process alone, from the tiles that touch it.
+///
+/// - Parameter region: Cells of the field's grid, in storage order.
+/// - Returns: One array per component on `region`, stored type.
+public func decodeRegion(_ reader: ContainerReader, field: Int, stepIndex: Int, region: Box, threads: Int = 1) throws -> [RawArray] {
+  let alone = Communicator.alone()
+  let d = try descriptions(reader)[field]
+  guard !region.isEmpty, d.grid.box.contains(region) else {
+    throw Failure(.usage, "\(reader.path): region \(region) of \(d.name) is empty or not inside \(d.grid.box)")
+  }
+  let values = try ContainerValues(reader, d, field: field, stepIndex: stepIndex, wanted: region, threads: threads, ranks: alone)
+  let out = (0..<d.components).map { _ in RawArray(box: region, type: d.type) }
+  for round in 0..<values.walk.rounds {
+    guard let part = try values.values(round: round, ranks: alone) else { continue }
+    for (c, a) in part.enumerated() { out[c].copy(a.box.intersection(region), from: a) }
+  }
+  return out
+}

@@ -7,7 +7,8 @@ import SnapshotIO
 import Statistics
 
 func describe(_ r: inout FieldReport, _ d: FieldDescription) {
-  if let t = d.times, r.step < t.count { r.time = t[r.step] }
+  // Without a time axis the only time is that of the only step, whatever its number.
+  if let t = d.times, (d.timeAxis == nil ? 0 : r.step) < t.count { r.time = t[d.timeAxis == nil ? 0 : r.step] }
   r.shape = d.axes.enumerated().filter { $0.element != "t" }.map { d.shape[$0.offset] }
   r.type = d.type.name
   r.rawBytes = d.valuesPerStep * d.type.size
