@@ -351,7 +351,6 @@ public func aldStatusText(_ status: Int32) -> UnsafePointer<CChar> {
   case 8: cText("boxes overlap, leave a gap or reach outside")
   case 9: cText("a field was not put everywhere")
   case 10: cText("a field was put twice")
-  case 11: cText("the last step is still being coded")
   case 12: cText("given up by the host")
   default: cText("unknown status")
   }

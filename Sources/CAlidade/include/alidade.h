@@ -31,7 +31,6 @@ typedef enum ald_status {
   ALD_BOXES = 8,    /* boxes overlap, leave a gap, or reach outside the grid */
   ALD_MISSING = 9,  /* a field was put for some boxes, but not for all */
   ALD_TWICE = 10,   /* a field was put twice for one box */
-  ALD_BUSY = 11,    /* the last step is still being coded, and the policy is to drop */
   ALD_HOST = 12     /* the host gave the step up on some rank (ald_fail) */
 } ald_status;
 
@@ -51,7 +50,6 @@ typedef enum ald_bound_kind {
 typedef struct ald_bound { int32_t kind; double value; } ald_bound;
 
 typedef enum ald_opening { ALD_APPEND = 0, ALD_REPLACE = 1, ALD_CREATE = 2 } ald_opening;
-typedef enum ald_policy { ALD_BLOCK = 0, ALD_DROP = 1 } ald_policy;
 
 /* Zero means the default, so `ald_options o = {sizeof o};` is complete. */
 typedef struct ald_options {
@@ -59,10 +57,9 @@ typedef struct ald_options {
   int32_t opening;        /* ald_opening: continue the series (default), begin anew, refuse an existing one */
   int32_t threads;        /* per rank; default 1: the caller's own */
   int32_t no_verify;      /* 1: neither decode again nor read the file back */
-  int32_t policy;         /* ald_policy: what ald_begin does while the last step is still being coded */
+  int32_t report;         /* 1: a line of JSON per step in <path>/steps.jsonl */
   double bytes_per_step;  /* budget of the run's mean; bounds win; 0: none */
   int64_t memory;         /* bytes of copied fields per rank at most; a put beyond fails; 0: no cap */
-  int32_t report;         /* 1: a line of JSON per step in <path>/steps.jsonl */
 } ald_options;
 
 typedef struct ald_field_options {
@@ -119,13 +116,10 @@ int ald_commit(ald_writer *w);                                                  
 int ald_set_bound(ald_writer *w, int32_t field, ald_bound bound);                       /* [L] between steps; same on all ranks */
 int ald_begin(ald_writer *w, int64_t step, double time);                                /* [C] */
 int ald_put(ald_writer *w, int32_t field, int32_t box, const void *first, const int64_t strides[]); /* [L] copies; first: the box's first own value; strides in elements per axis, NULL: packed C order */
-int ald_put_borrow(ald_writer *w, int32_t field, int32_t box, const void *first, const int64_t strides[]); /* [L] keeps the pointer until ald_end or ald_wait returns */
+int ald_put_borrow(ald_writer *w, int32_t field, int32_t box, const void *first, const int64_t strides[]); /* [L] keeps the pointer until ald_end returns */
 int ald_put_ghosted(ald_writer *w, int32_t field, int32_t box, const void *base, const int64_t alloc[], const int64_t pad[], int32_t order, int32_t ghosts_valid); /* [L] copies; array extents and cells before the first own one, both in the array's index order; ald_order */
 int ald_fail(ald_writer *w, const char *why);                                           /* [L] the step is given up: ald_end returns ALD_HOST everywhere */
 int ald_end(ald_writer *w);                                                             /* [C] codes and commits the step; fields put nowhere are absent from it */
-int ald_end_async(ald_writer *w);                                                       /* [C] starts that; the caller may change arrays that were not borrowed */
-int ald_test(ald_writer *w, int32_t *done);                                             /* [C] gives the step some of the caller's time; done: 1 once it is committed */
-int ald_wait(ald_writer *w);                                                            /* [C] returns what ald_end would have */
 
 int ald_get_stats(const ald_writer *w, ald_stats *stats);                               /* [L] of the last committed step */
 int ald_get_field_stats(const ald_writer *w, int32_t field, ald_field_stats *stats);    /* [L] of a vector's component: of the vector */
