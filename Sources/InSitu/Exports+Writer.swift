@@ -241,10 +241,18 @@ public func aldSetBound(_ h: OpaquePointer?, _ field: Int32, _ bound: ald_bound)
 @_cdecl("ald_begin")
 public func aldBegin(_ h: OpaquePointer?, _ step: Int64, _ time: Double) -> Int32 { call(h) { try $0.begin(Int(step), time) } }
 
-private func put(_ w: Writer, _ field: Int32, _ box: Int32, borrow: Bool, _ first: UnsafeRawPointer?, _ strides: UnsafePointer<Int64>?) throws {
+private func put(
+  _ w: Writer, _ field: Int32, _ box: Int32, borrow: Bool, _ first: UnsafeRawPointer?, extent: UnsafePointer<Int64>? = nil, exact: Bool = false,
+  _ strides: UnsafePointer<Int64>?
+) throws {
   try w.put(field: Int(field), box: Int(box), borrow: borrow) { b in
-    guard let first else { throw InSituError(ALD_USAGE, "\(w.fields[Int(field)].name): the array is missing") }
     let n = b.shape, d = w.fields[Int(field)].grid.dimensions
+    if let extent {
+      for a in 0..<d where Int(extent[a]) < n[3 - d + a] || (exact && Int(extent[a]) > n[3 - d + a]) {
+        throw InSituError(ALD_BOXES, "\(w.fields[Int(field)].name): the array has \(extent[a]) values along \(axisLetters[3 - d + a]), box \(box) has \(n[3 - d + a])")
+      }
+    }
+    guard let first else { throw InSituError(ALD_USAGE, "\(w.fields[Int(field)].name): the array is missing") }
     var s = Index3(n.y * n.x, n.x, 1)
     if let strides { for a in 0..<d { s[3 - d + a] = Int(strides[a]) } }
     return StridedArray(first: first, strides: s, box: b, type: w.fields[Int(field)].type)
@@ -259,6 +267,16 @@ public func aldPut(_ h: OpaquePointer?, _ field: Int32, _ box: Int32, _ first: U
 @_cdecl("ald_put_borrow")
 public func aldPutBorrow(_ h: OpaquePointer?, _ field: Int32, _ box: Int32, _ first: UnsafeRawPointer?, _ strides: UnsafePointer<Int64>?) -> Int32 {
   call(h) { try put($0, field, box, borrow: true, first, strides) }
+}
+
+@_cdecl("ald_put_array")
+public func aldPutArray(
+  _ h: OpaquePointer?, _ field: Int32, _ box: Int32, _ first: UnsafeRawPointer?, _ extent: UnsafePointer<Int64>?, _ strides: UnsafePointer<Int64>?, _ flags: Int32
+) -> Int32 {
+  call(h) { w in
+    try put(
+      w, field, box, borrow: flags & Int32(ALD_BORROW.rawValue) != 0, first, extent: extent, exact: flags & Int32(ALD_EXACT.rawValue) != 0, strides)
+  }
 }
 
 @_cdecl("ald_put_ghosted")

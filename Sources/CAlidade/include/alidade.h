@@ -37,6 +37,7 @@ typedef enum ald_status {
 typedef enum ald_type { ALD_FLOAT32 = 1, ALD_FLOAT64 = 2 } ald_type;
 /* Where the values lie in their cells: kept with the data. */
 typedef enum ald_centring { ALD_CELL = 0, ALD_POINT = 1, ALD_NODE = 2, ALD_FACE_X = 3, ALD_FACE_Y = 4, ALD_FACE_Z = 5 } ald_centring;
+typedef enum ald_put_flags { ALD_BORROW = 1 /* as ald_put_borrow */, ALD_EXACT = 2 /* a larger array is refused too */ } ald_put_flags;
 typedef enum ald_order { ALD_C_ORDER = 0, ALD_F_ORDER = 1 } ald_order;
 
 typedef enum ald_bound_kind {
@@ -117,6 +118,7 @@ int ald_set_bound(ald_writer *w, int32_t field, ald_bound bound);               
 int ald_begin(ald_writer *w, int64_t step, double time);                                /* [C] */
 int ald_put(ald_writer *w, int32_t field, int32_t box, const void *first, const int64_t strides[]); /* [L] copies; first: the box's first own value; strides in elements per axis, NULL: packed C order */
 int ald_put_borrow(ald_writer *w, int32_t field, int32_t box, const void *first, const int64_t strides[]); /* [L] keeps the pointer until ald_end returns */
+int ald_put_array(ald_writer *w, int32_t field, int32_t box, const void *first, const int64_t extent[], const int64_t strides[], int32_t flags); /* [L] as ald_put for arrays that know their extents from `first` on: too small a one is refused; ald_put_flags */
 int ald_put_ghosted(ald_writer *w, int32_t field, int32_t box, const void *base, const int64_t alloc[], const int64_t pad[], int32_t order, int32_t ghosts_valid); /* [L] copies; array extents and cells before the first own one, both in the array's index order; ald_order */
 int ald_fail(ald_writer *w, const char *why);                                           /* [L] the step is given up: ald_end returns ALD_HOST everywhere */
 int ald_end(ald_writer *w);                                                             /* [C] codes and commits the step; fields put nowhere are absent from it */

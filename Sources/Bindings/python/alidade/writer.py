@@ -174,12 +174,8 @@ class Step:
             box = w._boxes.index(_box(box, w.shape))
         if array.ndim != len(w.shape) or any(s % array.itemsize for s in array.strides):
             raise ValueError(f"{name}: an array of {array.ndim} axes, or with strides that are no whole elements")
-        if w._boxes is not None and box < len(w._boxes):
-            wanted = w._boxes[box][1]
-            if any(n not in (m, m + 1) for n, m in zip(array.shape, wanted)):
-                raise ValueError(f"{name}: box {box} has the extents {wanted}, the array {array.shape}")
         strides = _l.int64s(s // array.itemsize for s in array.strides)
-        w._call("put_borrow" if borrow else "put", field, box, c_void_p(array.ctypes.data), strides)
+        w._call("put_array", field, box, c_void_p(array.ctypes.data), _l.int64s(array.shape), strides, 3 if borrow else 2)
 
     def __exit__(self, kind, value, trace):
         w = self._writer
