@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Links libalidade.so: one file that needs nothing but MPI and the C library, exports ald_* alone, and starts no thread.
+# Links libalidade.so: one file that needs nothing but MPI and the C library, exports the functions of alidade.h alone, and starts no thread.
 #   library.sh ARCHIVE FOLDER    ARCHIVE: libAlidadeInSitu.a of `swift build --product AlidadeInSitu`
 # The Swift runtime, HDF5, LAPACK, zstd and xxHash go in as static libraries with hidden symbols, so that a host's own copies of any
 # version are left alone. HDF5's static library is not position-independent where it touches data of other libraries, and it is never
@@ -49,7 +49,13 @@ objcopy --redefine-syms="$work/map" "$hdf5" "$work/libhdf5.a" 2>/dev/null
 } >"$work/standins.c"
 gcc -O2 -fPIC -fvisibility=hidden -w -c "$work/standins.c" -o "$work/standins.o"
 
-echo '{ global: ald_*; local: *; };' >"$work/exports"
+# What the header declares, and no more.
+header=$(dirname "${BASH_SOURCE[0]}")/../Sources/CAlidade/include/alidade.h
+{
+  echo '{ global:'
+  grep -oE '^[a-z][a-z0-9_ *]*\bald_[a-z_]+\(' "$header" | grep -oE 'ald_[a-z_]+\(' | sed 's/(/;/'
+  echo 'local: *; };'
+} >"$work/exports"
 mpi=$(pkg-config --libs ompi-c)
 # One object: what comes out of archives is hidden along with the Swift runtime.
 ld -r -o "$work/alidade.o" --whole-archive "$archive"
