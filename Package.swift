@@ -64,6 +64,7 @@ let package = Package(
     .testTarget(name: "GoldenTests", dependencies: ["Support", "RankTests", "Tool"]),
     .testTarget(name: "LauncherTests", dependencies: ["Support", "RankTests"]),
     .testTarget(name: "CommandLineTests", dependencies: ["Support", "Tool", "Solver"]),
+    .testTarget(name: "InSituTests", dependencies: ["Support", "InSitu", "Tool"], exclude: ["hosts"]),
     .testTarget(name: "SlurmTests", dependencies: ["Support", "Tool", "Solver"], exclude: ["cluster.sh", "scenarios.sh"]),
     .testTarget(name: "PromiseTests", dependencies: ["Support", "Fields", "HDF5", "CHDF5", "CHDF5Parallel", "Tool", "RankTests"]),
   ],

@@ -1,4 +1,4 @@
-// Alidade for C++: a header over alidade.h. Tutorial: docs/insitu.md.
+// Alidade for C++11: a header over alidade.h. Tutorial: docs/insitu.md.
 // Axes stand in storage order, slowest first. Collective calls and statuses are those of alidade.h; a status that is not ALD_OK is returned,
 // never thrown, because a failed output step is no reason to stop a simulation: look at it, or call `error()`.
 #ifndef ALIDADE_HPP
@@ -43,7 +43,7 @@ template <class T> struct Field { std::int32_t number = -1; };
 class Writer {
  public:
   Writer() = default;
-  Writer(Writer &&o) noexcept : handle_(std::exchange(o.handle_, nullptr)), axes_(o.axes_) {}
+  Writer(Writer &&o) noexcept : handle_(o.handle_), axes_(o.axes_) { o.handle_ = nullptr; }
   Writer &operator=(Writer &&o) noexcept { std::swap(handle_, o.handle_); std::swap(axes_, o.axes_); return *this; }
   Writer(const Writer &) = delete;
   Writer &operator=(const Writer &) = delete;

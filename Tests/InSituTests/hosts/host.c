@@ -12,7 +12,7 @@ int main(int argc, char **argv) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   ald_writer *w = NULL;
-  ald_options o = {sizeof o};
+  ald_options o = {.size = sizeof o};
   o.opening = ALD_REPLACE;
   TRY(ald_open(MPI_COMM_WORLD, argv[1], &o, &w));
   const int64_t shape[3] = {NZ, NY, NX};
@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
   const int64_t lower[3] = {NZ * rank / size, 0, 0}, extent[3] = {NZ * (rank + 1) / size - lower[0], NY, NX};
   TRY(ald_boxes(w, 1, lower, extent));
   int32_t field[4];
-  ald_field_options f = {sizeof f};
+  ald_field_options f = {.size = sizeof f};
   f.bound = (ald_bound){ALD_ABSOLUTE, 0.01};
   f.units = "m/s";
   TRY(ald_field(w, "u", &f, &field[0]));
