@@ -16,6 +16,11 @@ using Index = std::vector<std::int64_t>;
 
 struct Box { Index lower, extent; };
 
+inline ald_options options() {
+  ald_options o = ald_options();
+  o.size = sizeof o;
+  return o;
+}
 inline ald_bound lossless() { return {ALD_LOSSLESS, 0}; }
 inline ald_bound absolute(double e) { return {ALD_ABSOLUTE, e}; }
 inline ald_bound relative(double e) { return {ALD_RELATIVE, e}; }
@@ -51,9 +56,9 @@ class Writer {
   ~Writer() = default;
 
 #ifndef ALD_NO_MPI
-  int open(MPI_Comm comm, const std::string &path, const ald_options &o = {sizeof(ald_options)}) { return ald_open(comm, path.c_str(), &o, &handle_); }
+  int open(MPI_Comm comm, const std::string &path, const ald_options &o = options()) { return ald_open(comm, path.c_str(), &o, &handle_); }
 #endif
-  int open_serial(const std::string &path, const ald_options &o = {sizeof(ald_options)}) { return ald_open_serial(path.c_str(), &o, &handle_); }
+  int open_serial(const std::string &path, const ald_options &o = options()) { return ald_open_serial(path.c_str(), &o, &handle_); }
   int grid(const Index &shape, const std::vector<bool> &periodic = {}) {
     axes_ = shape.size();
     std::vector<std::int32_t> wraps(axes_);
@@ -74,7 +79,8 @@ class Writer {
   int field(const std::string &name, Field<T> &field, ald_bound bound = lossless(), ald_centring centring = ALD_CELL, const std::string &units = "",
             std::array<std::int64_t, 3> extra = {}) {
     static_assert(std::is_same<T, float>::value || std::is_same<T, double>::value, "fields are float or double");
-    ald_field_options o = {sizeof o};
+    ald_field_options o = ald_field_options();
+    o.size = sizeof o;
     o.type = std::is_same<T, float>::value ? ALD_FLOAT32 : ALD_FLOAT64;
     o.centring = centring;
     o.bound = bound;

@@ -10,7 +10,7 @@ int main(int argc, char **argv) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   alidade::Writer out;
-  ald_options o = {sizeof o};
+  ald_options o = alidade::options();
   o.opening = ALD_REPLACE;
   OK(out.open(MPI_COMM_WORLD, argv[1], o));
   OK(out.grid({NZ, NY, NX}, {true, true, false}));
