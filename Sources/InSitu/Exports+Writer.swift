@@ -230,6 +230,14 @@ public func aldAttrNumbers(_ h: OpaquePointer?, _ field: Int32, _ name: UnsafePo
   }
 }
 
+@_cdecl("ald_observe")
+public func aldObserve(_ h: OpaquePointer?, _ observable: UnsafePointer<CChar>?) -> Int32 { call(h) { try $0.observe(try text(observable)) } }
+
+@_cdecl("ald_trigger")
+public func aldTrigger(_ h: OpaquePointer?, _ observable: UnsafePointer<CChar>?, _ threshold: Double, _ below: Int32, _ field: Int32, _ bound: ald_bound) -> Int32 {
+  call(h) { try $0.trigger(try text(observable), threshold: threshold, below: below != 0, field: Int(field), try errorBound(bound)) }
+}
+
 @_cdecl("ald_commit")
 public func aldCommit(_ h: OpaquePointer?) -> Int32 { call(h) { try $0.commit() } }
 

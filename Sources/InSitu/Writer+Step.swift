@@ -99,7 +99,7 @@ extension Writer {
       }
     }
     let number = open!.number, time = open!.time
-    let list = wanted.map { StepField(description: $0.description, bound: fields[$0.fields[0]].bound) }
+    let list = wanted.map { StepField(description: $0.description, bound: budget.spent(on: fields[$0.fields[0]].bound)) }
     let result = try series.write(
       list, step: number, time: time, carry: carry(wanted, step: number, time: time), threads: max(1, Int(options.threads)), verify: options.no_verify == 0,
       phases: phases, ranks: ranks
@@ -113,6 +113,7 @@ extension Writer {
     s.total = PhaseClock.now() - start
     s.encode = s.total - s.write - s.communicate
     statistics = s
+    budget.account(for: result)
   }
 
   /// The arrays of a coded field, which leave the step with it.

@@ -20,6 +20,9 @@ final class Writer {
   private var vectors: [DeclaredVector] = []
   private var attributes: [StepCarry.Attribute] = []
   private(set) var coded: [CodedField]?
+  private var observed: [String] = []
+  private var triggers: [(observable: String, threshold: Double, below: Bool, field: Int, bound: ErrorBound)] = []
+  var budget: Budget
 
   var step: StepUnderWay?
   var statistics = StepStatistics()
@@ -28,6 +31,7 @@ final class Writer {
   /// - Collective: all ranks of `communicator`.
   init(_ path: String, _ options: ald_options, _ communicator: consuming Communicator) throws {
     self.options = options
+    budget = Budget(bytesPerStep: options.bytes_per_step)
     let opening: SeriesWriter.Opening
     switch options.opening {
     case Int32(ALD_APPEND.rawValue): opening = .append
@@ -42,6 +46,7 @@ final class Writer {
       throw error
     }
     self.communicator = consume communicator
+    series.reporting = options.report != 0
   }
 
   /// - Collective: all ranks.
@@ -151,6 +156,18 @@ final class Writer {
     fields[field].attributes.append(a)
   }
 
+  func observe(_ observable: String) throws {
+    try declaring("an observable")
+    observed.append(observable)
+  }
+
+  func trigger(_ observable: String, threshold: Double, below: Bool, field: Int, _ bound: ErrorBound) throws {
+    try declaring("a trigger")
+    try checkField(field)
+    guard !threshold.isNaN else { throw InSituError(ALD_USAGE, "a threshold must be a number") }
+    triggers.append((observable, threshold, below, field, bound))
+  }
+
   func checkField(_ f: Int) throws {
     guard fields.indices.contains(f) else { throw InSituError(ALD_USAGE, "there is no field \(f)") }
   }
@@ -246,10 +263,21 @@ final class Writer {
     var digest = ByteWriter()
     for c in schema { digest.blob(c.description.encode()) }
     for f in fields { digest.text(f.centring.name); digest.text(f.bound.kind); digest.fixed(f.bound.value.bitPattern) }
+    for o in observed { digest.text(o) }
+    for t in triggers { digest.text(t.observable); digest.fixed(t.threshold.bitPattern); digest.number(t.field); digest.fixed(t.bound.value.bitPattern) }
     for c in coordinates { digest.text(c.axis); for v in c.values { digest.fixed(v.bitPattern) } }
     let first = try ranks.broadcast(digest.bytes)
     try ranks.agree {
       guard first == digest.bytes else { throw InSituError(ALD_USAGE, "rank \(ranks.rank) declared another schema than rank 0") }
+    }
+    if !observed.isEmpty || !triggers.isEmpty {
+      var w = SeriesWatch()
+      w.observe = observed
+      w.triggers = triggers.map { t in
+        .init(observable: t.observable, threshold: t.threshold, below: t.below, field: schema.first { $0.fields.contains(t.field) }!.description.name, bound: t.bound)
+      }
+      let positions = schema.map { c in c.description.spatialAxes.map { a in coordinates.first { $0.axis == String(a) }?.values ?? [] } }
+      try series.observe(w, fields: schema.map(\.description), positions: positions, ranks: ranks)
     }
     coded = schema
   }

@@ -29,6 +29,8 @@ int ald_field_boxes(ald_writer *w, int32_t field, int32_t shared, int32_t count,
 int ald_vector(ald_writer *w, const char *name, int32_t count, const int32_t fields[]) { (void)w; (void)name; (void)count; (void)fields; return ALD_OK; }
 int ald_attr_text(ald_writer *w, int32_t field, const char *name, const char *text) { (void)w; (void)field; (void)name; (void)text; return ALD_OK; }
 int ald_attr_numbers(ald_writer *w, int32_t field, const char *name, int32_t n, const double values[]) { (void)w; (void)field; (void)name; (void)n; (void)values; return ALD_OK; }
+int ald_observe(ald_writer *w, const char *observable) { (void)w; (void)observable; return ALD_OK; }
+int ald_trigger(ald_writer *w, const char *observable, double threshold, int32_t below, int32_t field, ald_bound bound) { (void)w; (void)observable; (void)threshold; (void)below; (void)field; (void)bound; return ALD_OK; }
 int ald_commit(ald_writer *w) { (void)w; return ALD_OK; }
 int ald_set_bound(ald_writer *w, int32_t field, ald_bound bound) { (void)w; (void)field; (void)bound; return ALD_OK; }
 int ald_begin(ald_writer *w, int64_t step, double time) { (void)w; (void)step; (void)time; return ALD_OK; }

@@ -111,6 +111,8 @@ int ald_field_boxes(ald_writer *w, int32_t field, int32_t shared, int32_t count,
 int ald_vector(ald_writer *w, const char *name, int32_t count, const int32_t fields[]); /* [L] scalar fields x, y, z coded together */
 int ald_attr_text(ald_writer *w, int32_t field, const char *name, const char *text);    /* [L] field -1: of the file; same on all ranks */
 int ald_attr_numbers(ald_writer *w, int32_t field, const char *name, int32_t n, const double values[]); /* [L] */
+int ald_observe(ald_writer *w, const char *observable);                                 /* [L] same on all ranks: "FIELD/NAME", e.g. "velocity/enstrophy", is measured in every step, for steps.jsonl */
+int ald_trigger(ald_writer *w, const char *observable, double threshold, int32_t below, int32_t field, ald_bound bound); /* [L] same on all ranks: this bound in steps with more (below: less) of the observable; a vector's component: the vector */
 int ald_commit(ald_writer *w);                                                          /* [C] the schema is complete; checks that all ranks agree on it */
 
 /* ---- writing: each step ---- */

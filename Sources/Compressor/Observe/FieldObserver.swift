@@ -36,6 +36,9 @@ struct FieldObserver {
     return count > 0 ? (square / Double(count)).squareRoot() : 0
   }
 
+  /// Of the original, as `reports` gives them.
+  var sizes: [Double] { observables.indices.map { size(values[$0], squares[$0], counts[$0]) } }
+
   /// Name, value of the original and of the decoded field, and the relative L2 error |o(x') - o(x)| / |o(x)|; NaN where o(x) vanishes and
   /// o(x') does not.
   ///

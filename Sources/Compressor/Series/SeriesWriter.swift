@@ -17,6 +17,8 @@ public struct StepResult: Sendable {
   public var fields: [FieldReport] = []
   /// Of the container.
   public var fileBytes = 0
+  /// Fields whose bound a trigger changed.
+  public var triggered: [String] = []
   public init() {}
 }
 
@@ -37,6 +39,9 @@ public final class SeriesWriter {
   public private(set) var index: SeriesIndex
   /// The directory, on rank 0; its lock ends with it, also where the process is killed.
   private var lock: Int32 = -1
+  private var watch: PreparedWatch?
+  /// Whether every step adds a line to `steps.jsonl`.
+  public var reporting = false
 
   /// - Throws: `AgreedError` of a `SnapshotError`: no directory can be made (2), somebody else writes there (2), a damaged index (4).
   /// - Collective: all ranks.
@@ -75,6 +80,15 @@ public final class SeriesWriter {
     }
   }
 
+  /// Has observables measured in every step, and bounds changed by them.
+  ///
+  /// - Parameter fields: all that the series will hold; `positions`: of their cells per spatial axis, empty where unknown.
+  /// - Throws: `AgreedError` (usage): unknown observables, or such that suit no field.
+  /// - Collective: all ranks, equal arguments.
+  public func observe(_ w: SeriesWatch, fields: [FieldDescription], positions: [[[Double]]], ranks: borrowing Communicator) throws {
+    watch = try PreparedWatch(w, fields, positions: positions, ranks: ranks)
+  }
+
   /// Refuses steps and times that do not follow the last.
   ///
   /// - Throws: `SnapshotError.badSeries`. Local, and the same on all ranks for equal arguments.
@@ -99,17 +113,33 @@ public final class SeriesWriter {
     let container = try ContainerWriter(path: path, ranks: ranks)
     var result = StepResult()
     do {
+      // Fields that an observable may change the bounds by are looked at first.
+      var fetched: [Int: FieldSource] = [:], bounds = fields.map(\.bound)
+      for alarm in watch?.alarms ?? [] {
+        guard let i = fields.firstIndex(where: { $0.description.name == watch!.names[alarm.field] }),
+              let j = fields.firstIndex(where: { $0.description.name == alarm.trigger.field }) else { continue }
+        let values = try fetched[i] ?? ranks.agree { try source(i) }
+        fetched[i] = values
+        let v = try phases.measure("observe") { try observedValue(alarm.plan, fields[i].description, values, ranks: ranks) }
+        if alarm.trigger.below ? v < alarm.trigger.threshold : v > alarm.trigger.threshold {
+          bounds[j] = alarm.trigger.bound
+          if !result.triggered.contains(alarm.trigger.field) { result.triggered.append(alarm.trigger.field) }
+        }
+      }
       for (i, f) in fields.enumerated() {
         var d = f.description
         d.times = [time]
         let slot = try container.addField(name: d.name, description: d.encode(), ranks: ranks)
-        let values = try ranks.agree { try source(i) }
-        let encoded = try encodeField(values, bound: f.bound, threads: threads, verify: verify, phases: phases, ranks: ranks)
+        let values = try fetched.removeValue(forKey: i) ?? ranks.agree { try source(i) }
+        let request = AlignedRequest(d, observing: watch?.observing(d.name) ?? .init(observables: [], names: [], coordinates: .unit))
+        let aligned = try encodeAligned(request, values, bound: bounds[i], forced: nil, threads: threads, check: verify, phases: phases, ranks: ranks)
+        let encoded = aligned.field
         let header = encoded.coding.serialised
         let stored = try phases.measure("write") {
           try container.append(ContainerStep(step: step, header: header, streams: encoded.streams, lengths: encoded.lengths), to: slot, ranks: ranks)
         }
-        let line = fieldReport(d, step: step, encoded, stored)
+        var line = fieldReport(d, step: step, encoded, stored)
+        fill(&line, aligned)
         result.fields.append(line)
         guard line.boundKept != false else { throw Failure(.boundViolated, "\(d.name), step \(step): \(boundText(line)); the step was not written") }
       }
@@ -122,6 +152,7 @@ public final class SeriesWriter {
       throw error
     }
     try phases.measure("write") { try publish(step: step, time: time, ranks: ranks) }
+    if reporting, isFirst { folder.report(result, step: step, time: time) }
     return result
   }
 

@@ -72,6 +72,8 @@ for _name, _arguments in {
     "ald_vector": [c_void_p, c_char_p, c_int32, _int32s],
     "ald_attr_text": [c_void_p, c_int32, c_char_p, c_char_p],
     "ald_attr_numbers": [c_void_p, c_int32, c_char_p, c_int32, _doubles],
+    "ald_observe": [c_void_p, c_char_p],
+    "ald_trigger": [c_void_p, c_char_p, c_double, c_int32, c_int32, Bound],
     "ald_commit": [c_void_p],
     "ald_set_bound": [c_void_p, c_int32, Bound],
     "ald_begin": [c_void_p, c_int64, c_double],

@@ -111,6 +111,15 @@ class Writer:
                 v = np.atleast_1d(np.asarray(value, dtype=float)).ravel()
                 self._call("attr_numbers", field, name.encode(), len(v), _l.doubles(v))
 
+    def observe(self, *observables):
+        """Has "FIELD/NAME" measured in every step, e.g. "velocity/enstrophy", for steps.jsonl (`report=True`)."""
+        for o in observables:
+            self._call("observe", o.encode())
+
+    def trigger(self, observable, field, bound, above=None, below=None):
+        """In steps with more of an observable than `above`, or less than `below`, the field has this bound."""
+        self._call("trigger", observable.encode(), above if below is None else below, below is not None, self._fields[field], bound)
+
     def commit(self):
         """Ends the declarations; the first step does so otherwise. Collective."""
         self._call("commit")
