@@ -42,7 +42,8 @@ public struct Communicator: ~Copyable {
   ///
   /// - Collective: all ranks.
   public borrowing func duplicated() throws -> Communicator {
-    isAlone ? .alone() : try Communicator(handle: Communicator.duplicate(handle), owned: true)
+    if isAlone { return .alone() }
+    return try Communicator(handle: Communicator.duplicate(handle), owned: true)
   }
 
   /// Frees a duplicate; leaves a borrowed communicator alone. Never done on deinitialisation, since ranks that

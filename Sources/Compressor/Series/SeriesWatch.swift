@@ -70,9 +70,6 @@ private struct StepLine: Encodable {
 }
 
 extension SeriesFolder {
-  /// Statistics of the steps for people and plots; no part of the series.
-  public var reportPath: String { path + "/steps.jsonl" }
-
   /// Adds a line. A line that cannot be written is left out: the step itself is committed.
   func report(_ result: StepResult, step: Int, time: Double) {
     let encoder = JSONEncoder()

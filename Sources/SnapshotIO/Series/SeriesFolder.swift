@@ -20,6 +20,9 @@ public struct SeriesFolder: Sendable {
   /// Whether there is a directory with an index.
   public var exists: Bool { access(indexPath, F_OK) == 0 }
 
+  /// Statistics of the steps, a line of JSON each, for people and plots; no part of the series.
+  public var reportPath: String { path + "/steps.jsonl" }
+
   /// The index; an empty one where there is none yet.
   public func index() throws -> SeriesIndex {
     guard exists else { return SeriesIndex() }
@@ -70,5 +73,6 @@ public struct SeriesFolder: Sendable {
     let old = try index()
     try write(SeriesIndex())
     for e in old.entries { _ = unlink(containerPath(of: e)) }
+    _ = unlink(reportPath)
   }
 }

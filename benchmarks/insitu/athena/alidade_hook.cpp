@@ -1,4 +1,4 @@
-// Output of Athena++: included at the end of a problem file. Every block of this rank is a box; blocks may move between ranks.
+// Output of Athena++: included in a problem file, whose UserWorkAfterLoop calls alidade_end(). Every block of this rank is a box; blocks may move between ranks.
 #include <alidade.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -53,7 +53,7 @@ void Mesh::UserWorkInLoop() {
   told(out.begin(step, time + dt));
   for (int i = 0; i < nblocal; i++) {
     MeshBlock *b = my_blocks(i);
-    const AthenaArray<Real> &w = b->phydro->w;
+    AthenaArray<Real> &w = b->phydro->w;
     const alidade::Index n = {b->block_size.nx3, b->block_size.nx2, b->block_size.nx1};
     const alidade::Index stride = {std::int64_t(w.GetDim2()) * w.GetDim1(), w.GetDim1(), 1};
     const auto put = [&](alidade::Field<Real> f, int variable) {
@@ -91,6 +91,6 @@ void Mesh::UserWorkInLoop() {
   since = MPI_Wtime();
 }
 
-void Mesh::UserWorkAfterLoop(ParameterInput *) {
+static void alidade_end() {
   if (out.handle()) told(out.close());
 }

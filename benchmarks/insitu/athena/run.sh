@@ -3,7 +3,9 @@
 set -euo pipefail
 source=$(cd "$1" && pwd)
 rm -rf "$3"; mkdir -p "$3"
-export INSITU_FOLDER=$(cd "$3" && pwd)
 cd "$3"
-mpirun --oversubscribe --bind-to none -n "$2" "$source/bin/athena" -i "$source/inputs/hydro/athinput.blast" time/nlim="${INSITU_STEPS:-100}" \
-  mesh/nx1=64 mesh/nx2=64 mesh/nx3=64 mesh/x2min=-0.5 mesh/x2max=0.5 meshblock/nx1=32 meshblock/nx2=32 meshblock/nx3=32 output1/dt=-1 output2/dt=-1 >log
+export INSITU_FOLDER=$PWD
+cp "$source/inputs/hydro/athinput.blast" athinput
+printf '<meshblock>\nnx1 = 32\nnx2 = 32\nnx3 = 32\n' >>athinput
+mpirun --oversubscribe --bind-to none -n "$2" "$source/bin/athena" -i athinput time/nlim="${INSITU_STEPS:-100}" \
+  mesh/nx1=64 mesh/nx2=64 mesh/nx3=64 mesh/x2min=-0.5 mesh/x2max=0.5 output1/dt=-1 output2/dt=-1 >log
