@@ -19,14 +19,13 @@ public struct Communicator: ~Copyable {
     try check("MPI_Comm_rank", MPI_Comm_rank(handle, &r))
     try check("MPI_Comm_size", MPI_Comm_size(handle, &s))
     self.handle = handle; self.owned = owned
-    isAlone = false
     rank = Int(r); size = Int(s)
   }
 
   /// This process by itself, without MPI: collectives are the identity. For programs that are no MPI job.
   public static func alone() -> Communicator { Communicator() }
-  private init() { handle = cmpi_comm_null(); owned = false; rank = 0; size = 1; isAlone = true }
-  let isAlone: Bool
+  private init() { handle = cmpi_comm_null(); owned = false; rank = 0; size = 1 }
+  var isAlone: Bool { handle == cmpi_comm_null() }
 
   /// All ranks of the job, after `MPIEnvironment.start()`.
   public static func world() throws -> Communicator { try Communicator(handle: cmpi_comm_world(), owned: false) }
