@@ -33,7 +33,7 @@ import Testing
     #expect(try hosts.series("hdf5.alds") == hosts.series("equal.alds"))
   }
 
-  @Test(arguments: ["puts", "steps", "opening"], [1, 3])
+  @Test(arguments: ["puts", "steps", "opening", "watch"], [1, 3])
   func failuresAreAgreedOn(mode: String, ranks: Int) throws {
     let outcome = try hosts.run("failures", ranks: ranks, [mode, hosts.path("\(mode)\(ranks).alds")])
     #expect(outcome.status == 0 && outcome.stdout.isEmpty, "\(outcome)")

@@ -214,6 +214,42 @@ int main(int argc, char **argv) {
       }
       ald_reader_close(&r);
     }
+  } else if (!strcmp(mode, "watch")) {
+    // An observable of every step, a bound that it changes, and a budget that leaves room.
+    const int64_t shape[3] = {NZ, NY, NX};
+    int64_t lo[3] = {NZ * rank / size, 0, 0}, n[3] = {NZ * (rank + 1) / size - lo[0], NY, NX};
+    memcpy(lower, lo, sizeof lo);
+    memcpy(extent, n, sizeof n);
+    MUST(ald_open(MPI_COMM_WORLD, path, &(ald_options){.size = sizeof(ald_options), .report = 1, .bytes_per_step = 40000}, &w), ALD_OK);
+    MUST(ald_grid(w, 3, shape, NULL), ALD_OK);
+    MUST(ald_boxes(w, 1, lower, extent), ALD_OK);
+    const ald_field_options f = {.size = sizeof f, .bound = {ALD_ABSOLUTE, 0.25}};
+    MUST(ald_field(w, "u", &f, &field[0]), ALD_OK);
+    MUST(ald_field(w, "v", &f, &field[1]), ALD_OK);
+    MUST(ald_observe(w, "u/mean"), ALD_OK);
+    // The mean of u grows by 17 / 64 a step.
+    double threshold = 0;
+    for (int64_t k = 0; k < NZ; k++) for (int64_t j = 0; j < NY; j++) for (int64_t i = 0; i < NX; i++) threshold += value(0, 2, k, j, i) / (NZ * NY * NX);
+    MUST(ald_trigger(w, "u/mean", threshold - 0.1, 0, field[1], (ald_bound){ALD_LOSSLESS, 0}), ALD_OK);
+    MUST(ald_commit(w), ALD_OK);
+    a = malloc(extent[0] * NY * NX * sizeof *a);
+    for (int number = 0; number < 4; number++) {
+      MUST(step(number), ALD_OK);
+      ald_field_stats s[2] = {{.size = sizeof *s}, {.size = sizeof *s}};
+      MUST(ald_get_field_stats(w, field[0], &s[0]), ALD_OK);
+      MUST(ald_get_field_stats(w, field[1], &s[1]), ALD_OK);
+      const int loose = number == 0 ? s[0].granted == 0.25 : s[0].granted < 0.25, exact = number < 2 ? s[1].granted > 0 : s[1].granted == 0;
+      if (!loose || !exact) { fprintf(stderr, "step %d: granted %g and %g\n", number, s[0].granted, s[1].granted); MPI_Abort(MPI_COMM_WORLD, 1); }
+    }
+    MUST(ald_close(&w), ALD_OK);
+    if (!rank) {
+      char report[4096], line[1 << 16];
+      snprintf(report, sizeof report, "%s/steps.jsonl", path);
+      FILE *lines = fopen(report, "r");
+      int found = 0, triggered = 0;
+      while (lines && fgets(line, sizeof line, lines)) { found += strstr(line, "\"name\":\"mean\"") != NULL; triggered += strstr(line, "\"triggered\":[\"v\"]") != NULL; }
+      if (found != 4 || triggered != 2) { fprintf(stderr, "%d lines with the mean, %d with a trigger\n", found, triggered); MPI_Abort(MPI_COMM_WORLD, 1); }
+    }
   } else if (!strcmp(mode, "disk")) {
     // argv[3]: a place too small for two steps. The run goes on, the first step stays.
     declare(MPI_COMM_WORLD, argv[3], rank, size);
