@@ -351,7 +351,9 @@ public func aldGetFieldStats(_ h: OpaquePointer?, _ field: Int32, _ out: UnsafeM
     let r = w.statistics.result.fields[p]
     var o = ald_field_stats()
     o.raw_bytes = Int64(r.rawBytes); o.stored_bytes = Int64(r.storedBytes)
-    o.granted = r.granted; o.max_error = r.maxAbsError; o.rms_error = r.rmse
+    // Values on a lattice are coded exactly without a bound of their own.
+    o.granted = r.granted.isNaN && r.maxAbsError == 0 ? 0 : r.granted
+    o.max_error = r.maxAbsError; o.rms_error = r.rmse
     o.masked = Int64(r.masked)
     withUnsafeMutableBytes(of: &o.codec) { b in for (i, c) in r.transform.utf8.prefix(b.count - 1).enumerated() { b[i] = c } }
     try fill(out, o)
