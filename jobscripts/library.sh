@@ -38,7 +38,7 @@ objcopy --redefine-syms="$work/map" "$hdf5" "$work/libhdf5.a" 2>/dev/null
     case $symbol in
       stderr | stdout) echo "FILE *ald_hdf5_$symbol;" ;;
       MPI_Initialized | MPI_Finalized) echo "int ald_hdf5_$symbol(int *flag) { *flag = 0; return 0; }" ;;
-      ompi_*) echo "char ald_hdf5_$symbol[64];" ;;
+      ompi_*) echo "char ald_hdf5_${symbol}[64];" ;;
       *) echo "int ald_hdf5_$symbol(void) { return 16; }" ;;
     esac
   done <"$work/renamed"

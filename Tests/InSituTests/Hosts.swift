@@ -36,6 +36,7 @@ struct Hosts: Sendable {
     make("c++", "mpicxx -std=c++11 -Wall -Werror \(include) -I\(root)/Sources/Bindings/cpp \(hosts)/host.cpp -o \(f)/c++ \(link)")
     make("fortran", "cd \(f) && mpif90 -std=f2018 -Wall -Werror -ffree-line-length-none \(root)/Sources/Bindings/fortran/alidade.f90 \(hosts)/host.f90 -o fortran \(link)")
     self.missing = missing
+    atexit { try? FileManager.default.removeItem(at: Hosts.made.folder) }
   }
 
   func path(_ name: String) -> String { folder.appendingPathComponent(name).path }
