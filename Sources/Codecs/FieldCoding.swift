@@ -11,6 +11,8 @@ public struct FieldCoding: Equatable, Sendable {
     case lapped16 = 3
     case lapped8 = 4
     case wavelet97 = 5
+    /// Global: Fourier modes of a field that wraps.
+    case spectral = 6
 
     public var name: String {
       switch self {
@@ -20,6 +22,7 @@ public struct FieldCoding: Equatable, Sendable {
       case .lapped16: "lot16"
       case .lapped8: "lot8"
       case .wavelet97: "wavelet97"
+      case .spectral: "spectral"
       }
     }
     /// Edge of the blocks of a lapped transform.
@@ -57,9 +60,9 @@ public struct FieldCoding: Equatable, Sendable {
   public var specials: [UInt64] = []
   /// Bit pattern per component (member `constant`).
   public var constants: [UInt64] = []
-  /// Serialised prediction settings (member `interpolation`).
+  /// Serialised settings (members `interpolation` and `spectral`).
   public var settings: [UInt8] = []
-  /// Serialised context weights and scales.
+  /// Serialised context weights and scales; scales of shells (member `spectral`).
   public var model: [UInt8] = []
   /// Serialised class tables.
   public var tables: [UInt8] = []
@@ -102,6 +105,8 @@ public struct FieldCoding: Equatable, Sendable {
         w.put(block: refinement?.serialised ?? [])
       }
       w.put(block: model); w.put(tables)
+    case .spectral:
+      w.put(step); w.put(shifts); w.put(block: settings); w.put(block: model); w.put(tables)
     }
     return w.bytes
   }
@@ -150,6 +155,11 @@ public struct FieldCoding: Equatable, Sendable {
         if !further.isEmpty { refinement = try BandRefinement(serialised: further, edge: m.blockEdge!) }
       }
       model = try r.block(); tables = try r.take(r.remaining)
+    case .spectral:
+      step = try r.double()
+      guard step > 0, step.isFinite, t == .float64, flags & (4 | 16 | 32) == 0 else { throw StreamError(.invalid, offset: r.offset) }
+      shifts = try r.take(3)
+      settings = try r.block(); model = try r.block(); tables = try r.take(r.remaining)
     }
     guard r.remaining == 0 else { throw StreamError(.invalid, offset: r.offset) }
   }

@@ -11,4 +11,5 @@
 #include "ald_lossless.h"
 #include "ald_mask.h"
 #include "ald_simd.h"
+#include "ald_spectral.h"
 #include "ald_transforms.h"
