@@ -20,6 +20,8 @@ final class BankTrial {
   private(set) var levelRule = 0
   /// d log rmse / d log step near the step.
   private(set) var slope = 1.0
+  /// Bits per value at the wanted error, or what `Candidate.score` says at a wanted rate.
+  private(set) var score = 0.0
   /// This rank's sampled tiles, without halo.
   let units: [Unit]
   /// Those of them that the members are judged on.
@@ -86,7 +88,7 @@ final class BankTrial {
     count = counts[0]; judgedCount = counts[1]
     share = encoder.survey.valid > 0 ? min(1, Double(judgedCount) / Double(encoder.survey.valid)) : 1
     let best = try choose(transforms: transforms, ranks: ranks)
-    member = best.member; step = best.step; levelRule = best.rule; slope = best.slope
+    member = best.member; step = best.step; levelRule = best.rule; slope = best.slope; score = best.score(encoder.target)
     self.wide = []
   }
 
@@ -130,7 +132,7 @@ final class BankTrial {
         }
       }
     } else { take(rest) }
-    if rivals.count == 1 && !worth { return try solve(rivals[0], rivals[0].member, 0, start: nil, priced: false, ranks: ranks) }
+    if rivals.count == 1 && !worth { return try solve(rivals[0], rivals[0].member, 0, start: nil, priced: encoder.weighsSpectral, ranks: ranks) }
     let best = try price(rivals, ranks: ranks)
     if !worth { return best }
     return try interpolation(interpolated ?? InterpolationTrial(encoder, judged, ranks: ranks), against: best, ranks: ranks) ?? best

@@ -14,6 +14,8 @@ final class FieldDecoder: @unchecked Sendable {
   private let shapes: BandShapes?
   private let bands: BandModel?
   private let special: SpecialValues?
+  /// Member `spectral`; its values are not decoded here.
+  let spectral: SpectralSettings?
   private let quantiser: ald_quantiser
   /// Where the bands have steps of their own or further bits.
   private let scaler: BandScaler?
@@ -31,8 +33,9 @@ final class FieldDecoder: @unchecked Sendable {
     special = coding.specials.isEmpty ? nil : try SpecialValues(type: type, patterns: coding.specials)
     guard coding.workType.size >= type.size || coding.logarithmic else { throw StreamError(.invalid, offset: 2) }
     guard coding.member != .constant || coding.constants.count == components else { throw StreamError(.invalid, offset: 2) }
+    spectral = coding.member == .spectral ? try SpectralSettings(serialised: coding.settings, shape: grid.shape, components: components) : nil
     switch coding.member {
-    case .constant, .lossless:
+    case .constant, .lossless, .spectral:
       tables = .shipped; interpolation = nil; shapes = nil; bands = nil
     case .interpolation:
       tables = try ClassTables(serialised: coding.tables)
@@ -63,7 +66,8 @@ final class FieldDecoder: @unchecked Sendable {
   /// - Throws: `StreamError` for bytes the encoder did not write.
   func stage(_ bytes: [UInt8], box: Box, component: Int, workspace: InterpolationWorkspace) throws -> Staged {
     let stream = try TileStream(bytes)
-    var out = Staged(values: RawArray(box: box, type: coding.member == .lossless || coding.member == .constant ? type : coding.workType))
+    let own = coding.member == .spectral ? Box(lower: box.lower, upper: box.lower) : box
+    var out = Staged(values: RawArray(box: own, type: coding.member == .lossless || coding.member == .constant ? type : coding.workType))
     if !stream.mask.isEmpty {
       guard let special else { throw StreamError(.invalid, offset: 0) }
       let categories = RawArray(box: box, elementSize: 1)
@@ -93,6 +97,8 @@ final class FieldDecoder: @unchecked Sendable {
       out.values = FieldDecoder.constant(coding.constants[component], box, type)
     case .lossless:
       try stream.payload.withUnsafeBytes { try LosslessCodec.decode($0, into: out.values, mask: out.maskPointer) }
+    case .spectral:
+      guard stream.payload.isEmpty, stream.side.isEmpty else { throw StreamError(.invalid, offset: 0) }
     case .interpolation:
       try decodeInterpolated(stream.payload, interpolation!, tables, out.maskPointer, workspace, into: out.values)
     case .lapped16, .lapped8, .wavelet97:

@@ -22,6 +22,8 @@ public struct EncodedField: Sendable {
   public var boundKept: Bool?
   /// Stream bytes over all ranks.
   public var streamBytes = 0
+  /// Streams of the field where they are not one per tile and component.
+  var streamCount: Int?
 }
 
 /// Encodes one field at one step: survey, trial of the bank, fit, coding, check.
@@ -52,6 +54,8 @@ package final class FieldEncoder {
   var reserved: [UInt8] = []
   /// Decoded values of this rank's streams in the stored type, where somebody asks for them.
   var decoded: Slots<RawArray?>?
+  /// Leaves out members that need more than the streams around a tile to decode it.
+  var tileAccess = false
   /// Kept for further passes with other shapings.
   private var trial: BankTrial?
 
@@ -81,9 +85,8 @@ package final class FieldEncoder {
   }
 
   /// Stored bits per valid value, as far as known before writing.
-  private func bitsPerValue(_ e: EncodedField) -> Double {
-    8 * Double(e.estimatedStoredBytes(streams: layout.streamCount)) / Double(max(1, survey.valid))
-  }
+  private func bitsPerValue(_ e: EncodedField) -> Double { 8 * Double(storedBytes(e)) / Double(max(1, survey.valid)) }
+  func storedBytes(_ e: EncodedField) -> Int { e.estimatedStoredBytes(streams: e.streamCount ?? layout.streamCount) }
 
   var held: Bool { layout.grid.count * layout.components <= FieldEncoder.heldValues }
 
@@ -121,9 +124,7 @@ package final class FieldEncoder {
     if forced == nil, let flat = try runFlat(coding, ranks: ranks) { return flat }
     coding.logarithmic = target.logarithmic
     coding.bound = target.pointwise
-    let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
-    self.trial = trial
-    let encoded = trial.member == .interpolation ? try runInterpolation(coding, trial, ranks: ranks) : try runTransform(coding, trial, ranks: ranks)
+    let encoded = try runSpectral(coding, ranks: ranks) { try runTiles(coding, ranks: ranks) }
     // Steps end at 2^-24 of the range: a rate that they cannot use up may be enough to keep every bit.
     if let wanted = target.rate, bitsPerValue(encoded) < 0.98 * wanted, forced == nil {
       coding.logarithmic = false
@@ -134,6 +135,19 @@ package final class FieldEncoder {
     return encoded
   }
 
+  /// The bank's choice by the sampled tiles.
+  ///
+  /// - Collective: all ranks.
+  func bankTrial(ranks: borrowing Communicator) throws -> BankTrial {
+    let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
+    self.trial = trial
+    return trial
+  }
+  private func runTiles(_ coding: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
+    let trial = try bankTrial(ranks: ranks)
+    return trial.member == .interpolation ? try runInterpolation(coding, trial, ranks: ranks) : try runTransform(coding, trial, ranks: ranks)
+  }
+
   /// Member and operating point from the trial alone; no point where steps have nothing to trade.
   ///
   /// - Collective: all ranks.
@@ -141,8 +155,8 @@ package final class FieldEncoder {
     if survey.unlisted || target.lossless { return (.lossless, nil) }
     if survey.valid == 0 || survey.constants.allSatisfy({ $0 != nil }) { return (.constant, nil) }
     if target.logarithmic || special != nil { return (.interpolation, nil) }
-    let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
-    self.trial = trial
+    let trial = try bankTrial(ranks: ranks)
+    if let pass = try spectralPreview(against: trial, ranks: ranks) { return (.spectral, OperatingPoint(edge: 16, noise: pass.rmse * pass.rmse)) }
     // The error in a cell is that of a coefficient; members other than lapped ones make it alike everywhere.
     guard let edge = trial.member.blockEdge else {
       let error = target.rmse.map { $0 * $0 } ?? trial.step * trial.step / 12

@@ -78,11 +78,19 @@ final class ContainerValues: FieldValues {
   private var held: [Int: FieldDecoder.Staged] = [:]
   /// Staged tiles: those walked and the ring around them.
   private var surroundings: Surroundings?
+  private var spectral: SpectralDecoder?
+  /// What a coarser grid gets: values as they are decoded.
+  private let coarse: Bool
   private let reader: ContainerReader, field: Int, stepIndex: Int
   private let context: String
 
   /// - Collective: all ranks.
-  init(_ reader: ContainerReader, _ description: FieldDescription, field: Int, stepIndex: Int, wanted: Box?, threads: Int, ranks: borrowing Communicator) throws {
+  ///
+  /// - Parameter coarsening: extents are divided by it; what has no levels of resolution is refused unless it is 1.
+  init(
+    _ reader: ContainerReader, _ description: FieldDescription, field: Int, stepIndex: Int, wanted: Box?, coarsening: Int = 1, threads: Int,
+    ranks: borrowing Communicator
+  ) throws {
     self.reader = reader; self.field = field; self.stepIndex = stepIndex; self.threads = threads
     type = description.type
     components = description.components
@@ -94,16 +102,43 @@ final class ContainerValues: FieldValues {
         return (c, try FieldDecoder(c, grid: description.grid, type: description.type, components: description.components))
       }
     }
-    let box = wanted ?? description.grid.box
-    walk = try TileWalk(grid: description.grid, wanted: box, ranks: ranks)
-    workspaces = Workspaces(threads)
-    let expected = walk.tiles.count * components
-    try ranks.agree {
-      guard reader.streamCount(field: field, step: stepIndex) == expected else {
-        throw SnapshotError(.badDirectory, file: reader.path, dataset: description.name, "holds \(reader.streamCount(field: field, step: stepIndex)) streams, \(expected) belong to its shape")
-      }
+    coarse = coarsening > 1
+    let level = SpectralModes.levels - 1 - coarsening.trailingZeroBitCount
+    if coarse, coding.member != .spectral, coding.member != .constant || !coding.specials.isEmpty {
+      throw Failure(.usage, "--resolution: \(description.name) is coded by tiles (\(coding.member.name)) and has no levels of resolution; leave the option out or choose other fields with -f")
     }
+    var grid = description.grid
+    if coarse { grid.shape = SpectralModes.coarse(grid.shape, level: level) }
+    let box = wanted ?? grid.box
+    walk = try TileWalk(grid: grid, wanted: box, ranks: ranks)
+    workspaces = Workspaces(threads)
+    if let settings = decoder.spectral {
+      try decodeSpectral(settings, description, level, ranks: ranks)
+      return
+    }
+    if coarse { return }
+    try ranks.agree { try checkStreams(walk.tiles.count * components, description) }
     if let transform = decoder.transform { try stage(transform, box, ranks: ranks) }
+  }
+
+  private func checkStreams(_ expected: Int, _ description: FieldDescription) throws {
+    guard reader.streamCount(field: field, step: stepIndex) == expected else {
+      throw SnapshotError(.badDirectory, file: reader.path, dataset: description.name, "holds \(reader.streamCount(field: field, step: stepIndex)) streams, \(expected) belong to its shape")
+    }
+  }
+
+  /// - Collective: all ranks.
+  private func decodeSpectral(_ settings: SpectralSettings, _ d: FieldDescription, _ level: Int, ranks: borrowing Communicator) throws {
+    let outliers = coding.bound != nil ? TileGrid(shape: d.grid.shape).count * components : 0
+    let s = try SpectralDecoder(coding, settings, type: type, shape: d.grid.shape, level: level, threads: threads, ranks: ranks) {
+      try checkStreams($0 + outliers, d)
+    } read: {
+      try reader.readStreams(field: field, step: stepIndex, $0)
+    } named: { n, body in try corrupt("\(context), chunk \(n)", body) }
+    spectral = s
+    var grid = d.grid
+    grid.shape = s.shape
+    surroundings = try Surroundings(have: [s.rows], arrays: s.values.map { [$0] }, elementSize: type.size, wanted: walk.regions.map(\.box), grid: grid, ranks: ranks)
   }
 
   /// Decodes the tile-local part of all tiles the walk needs, each on one rank.
@@ -143,7 +178,8 @@ final class ContainerValues: FieldValues {
   /// Streams of tiles, decoded: tile by tile, components inside.
   private func decode(_ tiles: [Int]) throws -> [FieldDecoder.Staged] {
     let numbers = tiles.flatMap { t in (0..<components).map { t * components + $0 } }
-    let bytes = try reader.readStreams(field: field, step: stepIndex, numbers)
+    let first = spectral?.chunkCount ?? 0
+    let bytes = coarse ? numbers.map { _ in [] } : try reader.readStreams(field: field, step: stepIndex, numbers.map { first + $0 })
     let out = Slots<FieldDecoder.Staged?>(numbers.count, nil), failures = Slots<(any Error)?>(numbers.count, nil)
     parallelFor(numbers.count, threads: threads) { i in
       do {
@@ -156,6 +192,27 @@ final class ContainerValues: FieldValues {
 
   func values(round: Int, ranks: borrowing Communicator) throws -> [RawArray]? {
     let region = round < walk.regions.count ? walk.regions[round] : nil
+    if spectral != nil {
+      var cells: [RawArray] = []
+      try surroundings!.forEachComponent(of: region?.box, ranks: ranks) { _, m in cells.append(m.array(holding: region!.box)) }
+      return try ranks.agree { () -> [RawArray]? in
+        guard let region else { return nil }
+        let out = cells.map { c in
+          if c.box == region.box { return c }
+          let a = RawArray(box: region.box, type: type)
+          a.copy(a.box, from: c)
+          return a
+        }
+        if coding.bound == nil || coarse { return out }
+        let tiles = Array(region.tiles), parts = try decode(tiles)
+        try assemble(tiles, out) { parts[$0 * components + $1] } values: { i, c in
+          let a = RawArray(box: walk.tiles.box(tiles[i]), type: type)
+          a.copy(a.box, from: out[c])
+          return a
+        }
+        return out
+      }
+    }
     guard let transform = decoder.transform else {
       return try ranks.agree { () -> [RawArray]? in
         guard let region else { return nil }

@@ -10,14 +10,17 @@ public import SnapshotIO
 /// Encodes one field at one step.
 ///
 /// - Parameter member: one codec instead of the choice of the bank.
+/// - Parameter tileAccess: leaves out members that need more than the streams around a tile to decode it.
 /// - Parameter verify: whether every stream is decoded again and the errors are measured.
 /// - Parameter phases: collects the seconds of each phase of this rank.
 /// - Collective: all ranks.
 public func encodeField(
-  _ source: FieldSource, bound: ErrorBound, member: FieldCoding.Member? = nil, threads: Int = 1, verify: Bool = true,
+  _ source: FieldSource, bound: ErrorBound, member: FieldCoding.Member? = nil, tileAccess: Bool = false, threads: Int = 1, verify: Bool = true,
   phases: PhaseClock = PhaseClock(), ranks: borrowing Communicator
 ) throws -> EncodedField {
-  try FieldEncoder(source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks).encode(ranks: ranks)
+  let e = try FieldEncoder(source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks)
+  e.tileAccess = tileAccess
+  return try e.encode(ranks: ranks)
 }
 
 /// The same with observables to be kept and views to be restored, as by `--keep` and `--restoration`; unit spacing.

@@ -102,6 +102,7 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
         request.kept = try keptObservables(keep, f, bound: bound)
         if !request.kept.isEmpty || !o.restoration.isEmpty { request.coordinates = try ranks.agree { try ObservationPlan.coordinates(of: f, input.positions[number]) } }
         request.maximumLoss = o.maximumPSNRLoss
+        request.tileAccess = o.tileAccess
         request.restoration = restorationKinds(o.restoration, f)
         let aligned = try encodeAligned(request, source, bound: bound, forced: forced, threads: o.threads, check: o.verify, phases: phases, ranks: ranks)
         let encoded = aligned.field
@@ -149,7 +150,8 @@ func readSource(_ input: SnapshotInput, _ field: Int, _ step: Int, ranks: borrow
       return [a]
     }
   }
-  return FieldSource(name: f.name, grid: f.grid, type: f.type, components: f.components, boxes: [box], arrays: arrays, fillPatterns: f.fillValues)
+  return FieldSource(name: f.name, grid: f.grid, type: f.type, components: f.components, boxes: [box], arrays: arrays, fillPatterns: f.fillValues,
+    geometry: SpectralGeometry(f, positions: input.positions[field]))
 }
 
 /// Decodes a container, or part of it, into an HDF5 or NetCDF-4 file.
@@ -177,7 +179,8 @@ public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, pr
     guard let first = steps.first, let last = steps.last else {
       throw Failure(.usage, "\(o.input): \(d.name) holds steps \(stored.first ?? 0):\((stored.last ?? -1) + 1), none of those asked for")
     }
-    outputs.append(OutputField(d, steps: stored[first]..<stored[last] + 1, region: region))
+    let coarse = o.coarsening > 1 ? SpectralModes.coarse(d.grid.shape, level: SpectralModes.levels - 1 - o.coarsening.trailingZeroBitCount) : nil
+    outputs.append(OutputField(d, steps: stored[first]..<stored[last] + 1, region: region, coarse: coarse))
     regions.append(region)
     stepLists.append(steps)
   }
@@ -203,9 +206,10 @@ public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, pr
         try checkInterruption(ranks)
         let step = reader.fields[i].steps[s]
         let values = try phases.measure("decode") {
-          try ContainerValues(reader, d, field: i, stepIndex: s, wanted: regions[n], threads: o.threads, ranks: ranks)
+          try ContainerValues(reader, d, field: i, stepIndex: s, wanted: regions[n], coarsening: o.coarsening, threads: o.threads, ranks: ranks)
         }
-        try writeField(values, d, n, step, regions[n] ?? d.grid.box, restore: o.restore, context: o.input, to: file, phases, ranks: ranks)
+        let written = outputs[n].coarse.map { d.resized(to: $0, periodic: d.grid.periodic) } ?? d
+        try writeField(values, written, n, step, regions[n] ?? written.grid.box, restore: o.restore, context: o.input, to: file, phases, ranks: ranks)
         report.result.fields.append(storedReport(d, step: step, values.coding, reader.stored(field: i, step: s)))
         progress("\(d.name)  step \(step)  \(values.coding.member.name)")
       }

@@ -33,6 +33,7 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
     "redistribute-errors": redistributeErrors,
     "redistribute-speed": redistributeSpeed,
     "spectra": spectra,
+    "spectral": spectral,
     "spectra-speed": spectraSpeed,
     "statistics": statistics,
     "statistics-speed": statisticsSpeed,

@@ -17,6 +17,7 @@ struct AlignedRequest {
   var maximumLoss: Double?
   var restoration: Set<RestorationKind> = []
   var coordinates = Coordinates.unit
+  var tileAccess = false
   let observed: [any Observable]
   /// As of `FieldDescription.componentOrder`.
   let order: [Int]
@@ -61,7 +62,9 @@ func encodeAligned(
   ranks: borrowing Communicator
 ) throws -> AlignedField {
   func encoder(_ forced: FieldCoding.Member?, _ ranks: borrowing Communicator) throws -> FieldEncoder {
-    try FieldEncoder(source, bound: bound, forced: forced, threads: threads, check: check, phases: phases, ranks: ranks)
+    let e = try FieldEncoder(source, bound: bound, forced: forced, threads: threads, check: check, phases: phases, ranks: ranks)
+    e.tileAccess = r.tileAccess
+    return e
   }
   let first = try encoder(forced, ranks)
   if r.isEmpty { return AlignedField(field: try first.encode(ranks: ranks)) }
