@@ -55,7 +55,7 @@ extension Main {
       return try ranks.allReduce(PhaseClock.now() - start, .max)
     }
     var encoded: EncodedField?
-    let compress = try seconds { encoded = try encodeField(source, bound: .psnr(try a.number("psnr", 80)), phases: phases, ranks: ranks) }
+    let compress = try seconds { encoded = try encodeField(source, bound: .psnr(try a.number("psnr", 80)), tileAccess: a["access"] != "any", phases: phases, ranks: ranks) }
     let write = try seconds { try writeContainer(encoded!, as: description, to: path, ranks: ranks) }
     let decompress = try seconds { try decodeContainer(path, ranks: ranks) { _ in } }
     let coding = ["transform", "entropy", "verify"].reduce(0) { $0 + phases.seconds(of: $1) }
