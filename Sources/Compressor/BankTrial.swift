@@ -50,7 +50,7 @@ final class BankTrial {
     let all = (0..<wanted).map { (2 * $0 + 1) * total / (2 * wanted) }
     // Coefficients must stay within 32-bit integers: none beyond 2^22 steps of range.
     let fits = (encoder.target.rmse ?? .infinity) * 0x1p22 > encoder.survey.range
-    let transforms = encoder.special == nil && encoder.forced != .interpolation && fits
+    let transforms = encoder.special == nil && encoder.only != .interpolation && fits
     // Every second one, at least two; all where there is nothing to choose from.
     let every = wanted <= 2 || !transforms ? all : stride(from: 0, to: wanted, by: 2).map { all[$0] }
     let chosen = Set(every), looked = Set(stride(from: 0, to: every.count, by: 3).map { every[$0] })
@@ -92,10 +92,10 @@ final class BankTrial {
 
   private func choose(transforms: Bool, ranks: borrowing Communicator) throws -> Candidate {
     var members: [FieldCoding.Member] = transforms ? [.lapped16, .lapped8, .wavelet97] : []
-    if let f = encoder.forced { members = members.filter { $0 == f } }
+    if let f = encoder.only { members = members.filter { $0 == f } }
     var rivals = members.map { TransformTrial($0, encoder) }
     if members.isEmpty { return try interpolation(InterpolationTrial(encoder, judged, ranks: ranks), against: nil, ranks: ranks)! }
-    let alone = encoder.forced != nil
+    let alone = encoder.only != nil
     var worth = !alone
     var interpolated: InterpolationTrial?
     let rest = judged.indices.filter { !firstLook.contains($0) }

@@ -7,8 +7,9 @@ import MPI
 import Statistics
 
 extension FieldEncoder {
+  /// - Returns: `nil` where there are references and prediction from them does not pay.
   /// - Collective: all ranks.
-  func runTransform(_ start: FieldCoding, _ trial: BankTrial, ranks: borrowing Communicator) throws -> EncodedField {
+  func runTransform(_ start: FieldCoding, _ trial: BankTrial, ranks: borrowing Communicator) throws -> EncodedField? {
     let member = trial.member
     let transform = member.transform(layout.grid)!
     let shapes = BandShapes(member, grid: layout.grid)
@@ -18,13 +19,22 @@ extension FieldEncoder {
     if let fixed = shaping?.fixed {
       let coefficients = try analyse(transform, ranks: ranks)
       return try codeTransformed(
-        start, transform, shapes, coefficients, step: fixed.step, shifts: fixed.shifts, sampled: sampled, judged: judged, ranks: ranks)
+        start, transform, shapes, coefficients, nil, step: fixed.step, shifts: fixed.shifts, sampled: sampled, judged: judged, ranks: ranks)
     }
     var target = self.target
     if let share = shaping?.aim { target.rmse = target.rmse.map { $0 * share } }
-    var aim = StepAim(target: target)
+    var aim = StepAim(target: target), prediction: FieldPrediction?
     while true {
       let coefficients = try analyse(transform, ranks: ranks)
+      if let prediction {
+        phases.measure("predict") {
+          parallelFor(coefficients.count, threads: threads) { i in prediction.subtract(from: coefficients[i], i, component: i % layout.components) }
+        }
+      } else if !references.isEmpty {
+        let sample = coefficients.indices.filter { judged.contains(layout.units.lowerBound + $0) }
+        prediction = try predict(coefficients, shapes, step: step, sample: sample, ranks: ranks)
+        if prediction == nil { return nil }
+      }
       var error: QuantiserError?
       if let wanted = target.rmse {
         // The sample has brought the step near; each pass over all coefficients moves it by the local slope.
@@ -39,7 +49,8 @@ extension FieldEncoder {
       }
       // Shifts change little with the step.
       let shifts = try error?.shifts ?? quantiserError(coefficients, step, ranks: ranks).shifts
-      let encoded = try codeTransformed(start, transform, shapes, coefficients, step: step, shifts: shifts, sampled: sampled, judged: judged, ranks: ranks)
+      let encoded = try codeTransformed(
+        start, transform, shapes, coefficients, prediction, step: step, shifts: shifts, sampled: sampled, judged: judged, ranks: ranks)
       guard let next = aim.next(step: step, result: encoded, streams: layout.streamCount) else { return encoded }
       if target.rmse != nil { correction *= next / step } else { step = next }
     }
@@ -98,7 +109,8 @@ extension FieldEncoder {
   ///
   /// - Collective: all ranks.
   private func codeTransformed(
-    _ start: FieldCoding, _ transform: any HaloTransform, _ shapes: BandShapes, _ coefficients: [RawArray], step: Double, shifts: [UInt8],
+    _ start: FieldCoding, _ transform: any HaloTransform, _ shapes: BandShapes, _ coefficients: [RawArray],
+    _ prediction: FieldPrediction?, step: Double, shifts: [UInt8],
     sampled: Set<Int>, judged: Set<Int>, ranks: borrowing Communicator
   ) throws -> EncodedField {
     var coding = start
@@ -107,6 +119,7 @@ extension FieldEncoder {
     coding.offset = offset
     coding.weights = shaping?.weights
     coding.refinement = shaping?.refinement
+    coding.prediction = prediction?.block
     let first = layout.units.lowerBound
     let own = coefficients.indices.filter { sampled.contains(first + $0) }
     coding.shifts = shifts
@@ -145,6 +158,7 @@ extension FieldEncoder {
     }
     coding.tables = tables.serialised
     let reconstruct = check || target.pointwise != nil || decoded != nil
+    let kept = Slots<RawArray?>(history == nil ? 0 : coefficients.count, nil)
     let streams = Slots<TileStream>(coefficients.count, TileStream()), failures = Slots<(any Error)?>(coefficients.count, nil)
     try phases.measure("entropy") {
       try ranks.agree {
@@ -167,10 +181,12 @@ extension FieldEncoder {
               guard sameBits(again, q, nil) else { throw CompressorError.notReproduced(stream: first + i) }
             } catch is StreamError { failures[i] = CompressorError.notReproduced(stream: first + i) } catch { failures[i] = error }
           }
-          if reconstruct {
+          if reconstruct || history != nil {
             dequantise(q, k, into: coefficients[i])
             refined[i]?.dequantise(step: step, into: coefficients[i])
             if let shaping, shaping.weights != nil { shaping.scaler.divide(coefficients[i], component: i % layout.components) }
+            prediction?.add(to: coefficients[i], i, component: i % layout.components)
+            if history != nil { kept[i] = coefficients[i].duplicate }
             transform.synthesiseInside(coefficients[i], core: q.box)
           }
         }
@@ -189,6 +205,7 @@ extension FieldEncoder {
         }
       }
     }
+    if history != nil { record(coding, kept.array.map { $0! }) }
     // One copy at a time: what is packed is let go.
     let packed = (0..<streams.count).map { i in
       defer { streams[i] = TileStream() }

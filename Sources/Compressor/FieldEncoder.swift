@@ -22,6 +22,8 @@ public struct EncodedField: Sendable {
   public var boundKept: Bool?
   /// Stream bytes over all ranks.
   public var streamBytes = 0
+  /// `nil`: not one of a series.
+  var temporal: TemporalOutcome?
 }
 
 /// Encodes one field at one step: survey, trial of the bank, fit, coding, check.
@@ -40,6 +42,7 @@ package final class FieldEncoder {
   let phases: PhaseClock
   /// Taken from the values before a transform: the middle of the range where that is far from zero.
   var offset: Double {
+    if let newest = references.first { return newest.offset }
     let middle = survey.minimum + survey.range / 2
     return !target.logarithmic && abs(middle) > 4 * survey.range ? middle : 0
   }
@@ -54,6 +57,14 @@ package final class FieldEncoder {
   var decoded: Slots<RawArray?>?
   /// Kept for further passes with other shapings.
   private var trial: BankTrial?
+  /// Where the field is one of a series.
+  var history: FieldHistory?
+  /// Steps that this one may be predicted from, the newest first.
+  private(set) var references: [FieldHistory.Step] = []
+  /// What that came to.
+  var temporal: TemporalOutcome?
+  /// The only member of the bank to be tried.
+  var only: FieldCoding.Member? { references.first?.member ?? forced }
 
   /// Up to this many values (over all ranks) everything is held and counted; beyond, models come from a sample.
   static let heldValues = 1 << 22
@@ -89,6 +100,19 @@ package final class FieldEncoder {
 
   /// - Collective: all ranks.
   package func encode(ranks: borrowing Communicator) throws -> EncodedField {
+    history?.pending = nil
+    references = []
+    temporal = history.map { _ in TemporalOutcome() }
+    var encoded = try encodeStep(ranks: ranks)
+    // Values stored as they are, after all.
+    if encoded.coding.member != history?.pending?.member { history?.pending = nil }
+    if encoded.coding.prediction == nil { temporal?.standAlone() }
+    encoded.temporal = temporal
+    return encoded
+  }
+
+  /// - Collective: all ranks.
+  private func encodeStep(ranks: borrowing Communicator) throws -> EncodedField {
     var coding = FieldCoding(member: .lossless, workType: workType)
     coding.specials = survey.specials
     coding.request = target.bound
@@ -121,9 +145,7 @@ package final class FieldEncoder {
     if forced == nil, let flat = try runFlat(coding, ranks: ranks) { return flat }
     coding.logarithmic = target.logarithmic
     coding.bound = target.pointwise
-    let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
-    self.trial = trial
-    let encoded = trial.member == .interpolation ? try runInterpolation(coding, trial, ranks: ranks) : try runTransform(coding, trial, ranks: ranks)
+    let encoded = try runPredicted(coding, ranks: ranks) ?? runAlone(coding, ranks: ranks)
     // Steps end at 2^-24 of the range: a rate that they cannot use up may be enough to keep every bit.
     if let wanted = target.rate, bitsPerValue(encoded) < 0.98 * wanted, forced == nil {
       coding.logarithmic = false
@@ -132,6 +154,32 @@ package final class FieldEncoder {
       if bitsPerValue(exact) <= 1.02 * wanted { return exact }
     }
     return encoded
+  }
+
+  /// The member of the bank that is best for the field alone.
+  ///
+  /// - Collective: all ranks.
+  private func runAlone(_ coding: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
+    let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
+    self.trial = trial
+    return trial.member == .interpolation ? try runInterpolation(coding, trial, ranks: ranks) : try runTransform(coding, trial, ranks: ranks)!
+  }
+
+  /// The member of the references, where prediction from them pays; `nil`: nothing has happened.
+  ///
+  /// - Collective: all ranks.
+  private func runPredicted(_ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField? {
+    references = usableReferences()
+    guard let newest = references.first else { return nil }
+    let own = workType
+    var coding = start
+    workType = newest.workType
+    coding.workType = workType
+    let trial = try phases.measure("trial") { try BankTrial(self, ranks: ranks) }
+    if trial.member == newest.member, let encoded = try runTransform(coding, trial, ranks: ranks) { return encoded }
+    references = []
+    workType = own
+    return nil
   }
 
   /// Member and operating point from the trial alone; no point where steps have nothing to trade.

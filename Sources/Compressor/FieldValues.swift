@@ -80,10 +80,18 @@ final class ContainerValues: FieldValues {
   private var surroundings: Surroundings?
   private let reader: ContainerReader, field: Int, stepIndex: Int
   private let context: String
+  /// The steps before it that it takes.
+  private let chain: StepChain
+  private let history: DecodedSteps?
 
+  /// - Parameter history: where steps are decoded one after the other, what the one before left.
+  /// - Throws: beside what is corrupt, `Failure(.inputOutput)` where a container is missing that the step is predicted from.
   /// - Collective: all ranks.
-  init(_ reader: ContainerReader, _ description: FieldDescription, field: Int, stepIndex: Int, wanted: Box?, threads: Int, ranks: borrowing Communicator) throws {
-    self.reader = reader; self.field = field; self.stepIndex = stepIndex; self.threads = threads
+  init(
+    _ reader: ContainerReader, _ description: FieldDescription, field: Int, stepIndex: Int, wanted: Box?, history: DecodedSteps? = nil, threads: Int,
+    ranks: borrowing Communicator
+  ) throws {
+    self.reader = reader; self.field = field; self.stepIndex = stepIndex; self.threads = threads; self.history = history
     type = description.type
     components = description.components
     context = "\(reader.path): \(description.name), step \(reader.fields[field].steps[stepIndex])"
@@ -94,6 +102,7 @@ final class ContainerValues: FieldValues {
         return (c, try FieldDecoder(c, grid: description.grid, type: description.type, components: description.components))
       }
     }
+    chain = try StepChain(.init(reader: reader, field: field, stepIndex: stepIndex, decoder: decoder), description, ranks: ranks)
     let box = wanted ?? description.grid.box
     walk = try TileWalk(grid: description.grid, wanted: box, ranks: ranks)
     workspaces = Workspaces(threads)
@@ -122,7 +131,7 @@ final class ContainerValues: FieldValues {
       let list = all.sorted()
       needed = Array(list[list.count * ranks.rank / ranks.size..<list.count * (ranks.rank + 1) / ranks.size])
     }
-    let decoded = try ranks.agree { try decode(needed) }
+    let decoded = try ranks.agree { try decode(needed, keeping: history != nil) }
     surroundings = try Surroundings(
       have: needed.map { walk.tiles.box($0) }, arrays: (0..<components).map { c in needed.indices.map { decoded[$0 * components + c].values } },
       elementSize: coding.workType.size, wanted: walk.regions.map { transform.synthesisInput(for: $0.box) }, grid: grid, ranks: ranks)
@@ -130,27 +139,46 @@ final class ContainerValues: FieldValues {
     if needed == mine {
       for (i, t) in needed.enumerated() { for c in 0..<components { held[t * components + c] = light(decoded[i * components + c]) } }
     } else {
-      let here = try ranks.agree { try decode(mine) }
-      for (i, t) in mine.enumerated() { for c in 0..<components { held[t * components + c] = light(here[i * components + c]) } }
+      let here = try ranks.agree { try parts(mine) }
+      for (i, t) in mine.enumerated() { for c in 0..<components { held[t * components + c] = here[i * components + c] } }
     }
   }
   private func light(_ s: FieldDecoder.Staged) -> FieldDecoder.Staged {
     var l = s
+    l.coefficients = nil
     l.values = RawArray(box: Box(lower: s.values.box.lower, upper: s.values.box.lower), elementSize: 1)
     return l
   }
 
   /// Streams of tiles, decoded: tile by tile, components inside.
-  private func decode(_ tiles: [Int]) throws -> [FieldDecoder.Staged] {
-    let numbers = tiles.flatMap { t in (0..<components).map { t * components + $0 } }
-    let bytes = try reader.readStreams(field: field, step: stepIndex, numbers)
-    let out = Slots<FieldDecoder.Staged?>(numbers.count, nil), failures = Slots<(any Error)?>(numbers.count, nil)
-    parallelFor(numbers.count, threads: threads) { i in
-      do {
-        out[i] = try decoder.stage(bytes[i], box: walk.tiles.box(numbers[i] / components), component: numbers[i] % components, workspace: workspaces.of(i, numbers.count))
-      } catch { failures[i] = error }
+  private func decode(_ tiles: [Int], keeping: Bool = false) throws -> [FieldDecoder.Staged] {
+    let streams = tiles.flatMap { t in (0..<components).map { (stream: t * components + $0, box: walk.tiles.box(t), component: $0) } }
+    let references = try chain.coefficients(of: streams, known: history, threads: threads)
+    let staged = try each(streams) { bytes, i in
+      try decoder.stage(
+        bytes, box: streams[i].box, component: streams[i].component, references: references.map { $0[i] }, keeping: keeping,
+        workspace: workspaces.of(i, streams.count))
     }
-    for i in numbers.indices { if let e = failures[i] { try corrupt("\(context), tile \(numbers[i] / components)") { throw e } } }
+    if keeping {
+      let link = StepChain.Link(reader: reader, field: field, stepIndex: stepIndex, decoder: decoder)
+      history!.keep(staged.map { $0.coefficients! }, of: link, streams.map(\.stream), before: references)
+    }
+    return staged
+  }
+  /// What streams of tiles say beside their values.
+  private func parts(_ tiles: [Int]) throws -> [FieldDecoder.Staged] {
+    let streams = tiles.flatMap { t in (0..<components).map { (stream: t * components + $0, box: walk.tiles.box(t), component: $0) } }
+    return try each(streams) { bytes, i in try decoder.parts(TileStream(bytes), box: streams[i].box) }
+  }
+  private func each(
+    _ streams: [(stream: Int, box: Box, component: Int)], _ body: ([UInt8], Int) throws -> FieldDecoder.Staged
+  ) throws -> [FieldDecoder.Staged] {
+    let bytes = try reader.readStreams(field: field, step: stepIndex, streams.map(\.stream))
+    let out = Slots<FieldDecoder.Staged?>(streams.count, nil), failures = Slots<(any Error)?>(streams.count, nil)
+    parallelFor(streams.count, threads: threads) { i in
+      do { out[i] = try body(bytes[i], i) } catch { failures[i] = error }
+    }
+    for i in streams.indices { if let e = failures[i] { try corrupt("\(context), tile \(streams[i].stream / components)") { throw e } } }
     return out.array.map { $0! }
   }
 

@@ -11,13 +11,16 @@ public import SnapshotIO
 ///
 /// - Parameter member: one codec instead of the choice of the bank.
 /// - Parameter verify: whether every stream is decoded again and the errors are measured.
+/// - Parameter temporal: the series that the step belongs to: what it may be predicted from, by the field's name. The caller commits the step there.
 /// - Parameter phases: collects the seconds of each phase of this rank.
 /// - Collective: all ranks.
 public func encodeField(
-  _ source: FieldSource, bound: ErrorBound, member: FieldCoding.Member? = nil, threads: Int = 1, verify: Bool = true,
+  _ source: FieldSource, bound: ErrorBound, member: FieldCoding.Member? = nil, temporal: TemporalSeries? = nil, threads: Int = 1, verify: Bool = true,
   phases: PhaseClock = PhaseClock(), ranks: borrowing Communicator
 ) throws -> EncodedField {
-  try FieldEncoder(source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks).encode(ranks: ranks)
+  let encoder = try FieldEncoder(source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks)
+  encoder.history = temporal?.history(of: source.name)
+  return try encoder.encode(ranks: ranks)
 }
 
 /// The same with observables to be kept and views to be restored, as by `--keep` and `--restoration`; unit spacing.

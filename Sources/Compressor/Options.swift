@@ -90,6 +90,10 @@ public struct CompressOptions: Sendable {
   public var maximumPSNRLoss: Double?
   /// What `decompress --restore` is to be able to put right.
   public var restoration: Set<RestorationKind> = []
+  /// Steps are predicted from those before, every so many stand alone; `nil`: all stand alone.
+  public var temporal: Int?
+  /// A container in the folder of the output whose last steps the first ones are predicted from.
+  public var after: String?
 
   public init(input: String, output: String, bound: ErrorBound) {
     self.input = input; self.output = output; self.bound = bound

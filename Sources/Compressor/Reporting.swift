@@ -18,6 +18,12 @@ private func set(_ r: inout FieldReport, _ coding: FieldCoding, _ stored: Stored
   r.bound = .init(kind: coding.request.kind, value: coding.request == .lossless ? .nan : coding.request.value, absolute: coding.absolute)
   r.transform = coding.member.name + (coding.logarithmic ? "-log" : "")
   r.granted = coding.member == .lossless || coding.member == .constant ? 0 : (coding.logarithmic ? .nan : coding.bound ?? .nan)
+  if let p = coding.prediction {
+    var t = FieldReport.Temporal(predicted: true, keyStep: p.key)
+    t.position = p.position
+    t.references = p.references.map { $0.file.isEmpty ? String($0.step) : "\($0.step) of \($0.file)" }
+    r.temporal = t
+  }
   r.storedParts = .init(streams: stored.streams, index: stored.index, tables: coding.tables.count, side: stored.header - coding.tables.count)
 }
 
@@ -45,6 +51,10 @@ func fill(_ r: inout FieldReport, _ a: AlignedField) {
 /// What the encoder measured.
 func fieldReport(_ d: FieldDescription, step: Int, _ e: EncodedField, _ stored: StoredBytes) -> FieldReport {
   var r = storedReport(d, step: step, e.coding, stored)
+  if let t = e.temporal {
+    if r.temporal == nil { r.temporal = .init(predicted: false, keyStep: step) }
+    r.temporal!.gain = t.gain
+  }
   r.masked = e.survey.masked
   r.validValues = e.survey.valid
   if e.statistics.isEmpty || e.statistics.allSatisfy({ $0.count == 0 }) {
@@ -137,6 +147,18 @@ func refuseOverwriting(_ input: String, with output: String) throws {
   }
 }
 
+/// - Throws: `Failure` where `path` is not beside `output`, or is what will be replaced: references are found in the folder of what they serve.
+func refuseForeign(_ path: String, for output: String) throws {
+  func folder(_ p: String) -> String { p.lastIndex(of: "/").map { String(p[...$0]) } ?? "./" }
+  var s = stat(), t = stat()
+  guard stat(folder(path), &s) == 0, stat(folder(output), &t) == 0, s.st_dev == t.st_dev && s.st_ino == t.st_ino else {
+    throw Failure(.usage, "--after \(path): must be in the folder of the output")
+  }
+  if stat(path, &s) == 0 && stat(output, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino {
+    throw Failure(.usage, "--after \(path): is the output itself")
+  }
+}
+
 /// The cells of a region given per spatial axis.
 func regionBox(_ r: [Range<Int>], _ d: FieldDescription, _ path: String) throws -> Box {
   let n = d.grid.dimensions
@@ -164,7 +186,7 @@ func finishRun(_ report: inout Report, _ command: String, _ threads: Int, _ phas
   report.run.host = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   report.run.seconds = try ranks.allReduce(PhaseClock.now() - started, .max)
   // Every rank has run the same phases, though those without cells may have skipped one: a fixed list.
-  for phase in ["open", "read", "survey", "trial", "step", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"] {
+  for phase in ["open", "read", "survey", "trial", "step", "predict", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"] {
     let t = phases.seconds(of: phase)
     guard try ranks.allReduce(t, .max) > 0 else { continue }
     report.run.phases.append(.init(name: phase, seconds: try spread(t, ranks: ranks), bytes: .init()))

@@ -44,6 +44,8 @@ extension Command {
     ] + bounds.map(\.option) + [
       .value("bound", "NAME:KIND=E", "another bound for one field", repeats: true),
       .value("steps", "A:B", "only time steps A to B-1"),
+      .value("temporal", "K", "predict steps from those before, every K-th not"),
+      .value("after", "PREVIOUS.ald", "with --temporal: go on from its last step"),
     ] + reading + observing + [
       .value("access", "tile", "only codecs with random access by tile"),
       .flag("no-verify", "do not read the container back"),
@@ -67,6 +69,9 @@ extension Command {
       throw noBound
     }
     o.steps = try a.steps()
+    if let text = a.last("temporal") { o.temporal = try count(text, for: "--temporal") }
+    o.after = a.last("after")
+    if o.after != nil, o.temporal == nil { throw Failure(.usage, "--after is for predicted steps; give --temporal K with it") }
     o.reading = try a.reading()
     // Every codec of this version gives random access by tile.
     if let access = a.last("access"), access != "tile" { throw Failure(.usage, "--access knows only 'tile', not '\(access)'") }

@@ -36,6 +36,7 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
     "spectra-speed": spectraSpeed,
     "statistics": statistics,
     "statistics-speed": statisticsSpeed,
+    "temporal-series": temporalSeries,
   ]
 
   static func main() {

@@ -87,7 +87,7 @@ enum Cutting: CaseIterable {
 }
 
 /// FNV-1a.
-private struct Digest {
+struct Digest {
   private var hash: UInt64 = 0xcbf2_9ce4_8422_2325
   mutating func add(_ bytes: [UInt8]) { for b in bytes { hash = (hash ^ UInt64(b)) &* 0x100_0000_01b3 } }
   var text: String { String(hash, radix: 16) }

@@ -53,17 +53,20 @@ struct AlignedField {
 /// Codes a field so that all that is to be kept holds on the decoded values, outliers and all, and adds what restores it.
 ///
 /// Without a request the stream is that of a plain job.
+/// - Parameter temporal: the series that the step belongs to; the caller commits it there.
 /// - Throws: `Failure(.boundViolated)` with the best that was had; `Failure(.usage)` for fields with missing values, and what
 ///   cannot be restored.
 /// - Collective: all ranks.
 func encodeAligned(
-  _ r: AlignedRequest, _ source: FieldSource, bound: ErrorBound, forced: FieldCoding.Member?, threads: Int, check: Bool, phases: PhaseClock,
-  ranks: borrowing Communicator
+  _ r: AlignedRequest, _ source: FieldSource, bound: ErrorBound, forced: FieldCoding.Member?, temporal: TemporalSeries? = nil, threads: Int, check: Bool,
+  phases: PhaseClock, ranks: borrowing Communicator
 ) throws -> AlignedField {
   func encoder(_ forced: FieldCoding.Member?, _ ranks: borrowing Communicator) throws -> FieldEncoder {
     try FieldEncoder(source, bound: bound, forced: forced, threads: threads, check: check, phases: phases, ranks: ranks)
   }
   let first = try encoder(forced, ranks)
+  // Where observables are to be kept every step stands alone.
+  if r.kept.isEmpty { first.history = temporal?.history(of: source.name) }
   if r.isEmpty { return AlignedField(field: try first.encode(ranks: ranks)) }
   if !r.kept.isEmpty, first.special != nil || first.survey.unlisted {
     throw Failure(.usage, "--keep: \(source.name) has missing values; observables of such a field cannot be kept in this version")
