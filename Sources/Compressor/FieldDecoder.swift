@@ -42,7 +42,7 @@ final class FieldDecoder: @unchecked Sendable {
     case .lapped16, .lapped8, .wavelet97:
       tables = try ClassTables(serialised: coding.tables)
       interpolation = nil
-      let s = BandShapes(coding.member, grid: grid)
+      let s = BandShapes(coding.member, grid: grid, weights: coding.weights)
       shapes = s
       bands = try BandModel(serialised: coding.model, transform: s.transform)
     }
@@ -98,7 +98,7 @@ final class FieldDecoder: @unchecked Sendable {
     case .lapped16, .lapped8, .wavelet97:
       let q = RawArray(box: box, elementSize: 4)
       var refined = coding.refinement.map { RefinedTile($0, scaler!, box: box, component: component) }
-      try decodeBands(stream, shapes!, bands!, tables, refined: &refined, into: q)
+      try decodeBands(stream, component: component, shapes!, bands!, tables, refined: &refined, into: q)
       dequantise(q, quantiser, into: out.values)
       refined?.dequantise(step: coding.step, into: out.values)
       if coding.weights != nil { scaler!.divide(out.values, component: component) }

@@ -11,7 +11,7 @@ extension FieldEncoder {
   func runTransform(_ start: FieldCoding, _ trial: BankTrial, ranks: borrowing Communicator) throws -> EncodedField {
     let member = trial.member
     let transform = member.transform(layout.grid)!
-    let shapes = BandShapes(member, grid: layout.grid)
+    let shapes = BandShapes(member, grid: layout.grid, weights: shaping?.weights)
     let sampled = Set(trial.units.map(\.index)), judged = Set(trial.judged.map(\.index))
     // Aimed 0.006 dB too well, so that a second pass is rare.
     var step = trial.step * (shaping?.stepRatio ?? 1), correction = 0.9993
@@ -125,7 +125,7 @@ extension FieldEncoder {
     let model = try phases.measure("fit") {
       let fitted = counted.indices.filter { judged.contains(first + counted[$0]) }
       parallelFor(fitted.count, threads: threads) { j in quantised[fitted[j]] = integers(counted[fitted[j]]) }
-      let part = fitted.map { quantised[$0]! }
+      let part = fitted.map { (q: quantised[$0]!, component: counted[$0] % layout.components) }
       return try shapes.fit(part, fixed: shapes.model(of: part, ranks: ranks), values: survey.valid, threads: threads, ranks: ranks)
     }
     coding.model = model.serialised
@@ -135,7 +135,7 @@ extension FieldEncoder {
       parallelFor(counted.count, threads: threads) { i in
         let q = quantised[i] ?? integers(counted[i])
         quantised[i] = q
-        let (s, side, band) = shapes.symbols(q, model)
+        let (s, side, band) = shapes.symbols(q, component: counted[i] % layout.components, model)
         symbols[i] = (s, side.serialised(for: band))
       }
       for i in counted.indices { symbols[i]!.0.add(to: &histogram) }
@@ -152,7 +152,7 @@ extension FieldEncoder {
           let q = held ? quantised[i]! : integers(i)
           let (s, side): (Symbols, [UInt8])
           if held { (s, side) = symbols[i]! } else {
-            let r = shapes.symbols(q, model)
+            let r = shapes.symbols(q, component: i % layout.components, model)
             (s, side) = (r.0, r.1.serialised(for: r.2))
           }
           var stream = TileStream()
@@ -163,7 +163,7 @@ extension FieldEncoder {
             do {
               let again = RawArray(box: q.box, elementSize: 4)
               var fine = refined[i]
-              try decodeBands(stream, shapes, model, tables, refined: &fine, into: again)
+              try decodeBands(stream, component: i % layout.components, shapes, model, tables, refined: &fine, into: again)
               guard sameBits(again, q, nil) else { throw CompressorError.notReproduced(stream: first + i) }
             } catch is StreamError { failures[i] = CompressorError.notReproduced(stream: first + i) } catch { failures[i] = error }
           }
@@ -262,9 +262,9 @@ extension FieldEncoder {
 
 /// Quantised integers of a tile from its stream, and the further bits of `refined`.
 func decodeBands(
-  _ stream: TileStream, _ shapes: BandShapes, _ model: BandModel, _ tables: ClassTables, refined: inout RefinedTile?, into q: RawArray
+  _ stream: TileStream, component: Int, _ shapes: BandShapes, _ model: BandModel, _ tables: ClassTables, refined: inout RefinedTile?, into q: RawArray
 ) throws {
-  let layout = try shapes.layout(q.box)
+  let layout = try shapes.layout(q.box, component: component)
   let further = refined?.byteCount ?? 0
   guard stream.side.count >= further else { throw StreamError(.truncated, offset: 0) }
   let side = try BandSide(serialised: Array(stream.side[further...]), for: layout)

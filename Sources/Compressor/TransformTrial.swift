@@ -165,9 +165,9 @@ final class TransformTrial: MemberTrial {
     let e = try QuantiserError(coefficients, step: step, threads: encoder.threads, ranks: ranks)
     let k = quantiser(step: step, shifts: e.shifts)
     let quantised = quantise(coefficients, k, threads: encoder.threads)
-    let model = try shapes.model(of: quantised, ranks: ranks)
+    let model = try shapes.model(of: quantised.map { ($0, 0) }, ranks: ranks)
     var histogram = [UInt32](repeating: 0, count: histogramSize)
-    for q in quantised { shapes.symbols(q, model).0.add(to: &histogram) }
+    for q in quantised { shapes.symbols(q, component: 0, model).0.add(to: &histogram) }
     let h = try reducedHistogram(histogram, ranks: ranks)
     return (estimatedBits(h, share: share) / Double(max(1, count)), e.meanSquare.squareRoot())
   }
