@@ -160,6 +160,8 @@ public struct ObservableReport: Codable, Equatable, Sendable {
     @Number public var chance: Double = .nan
     @Numbers public var ci: [Double] = []
     public var k = 0
+    /// Of observable and rate, whitened by the quantiser; from `align` only.
+    @Number public var rateOverlap: Double = .nan
     @Number public var cv2: Double = .nan
     @Number public var maxGainDB: Double = .nan
     @Number public var predictedCostDB: Double = .nan
@@ -177,7 +179,7 @@ public struct ObservableReport: Codable, Equatable, Sendable {
     public var verdict = ""
     public init() {}
     enum CodingKeys: String, CodingKey {
-      case overlap, chance, ci, k, cv2, verdict, maxGainDB = "max_gain_db", predictedCostDB = "predicted_cost_db"
+      case overlap, chance, ci, k, rateOverlap = "rate_overlap", cv2, verdict, maxGainDB = "max_gain_db", predictedCostDB = "predicted_cost_db"
       case predictedGainDB = "predicted_gain_db", predictedCostBits = "predicted_cost_bits"
       case tenfoldCostDB = "tenfold_cost_db", tenfoldCostBits = "tenfold_cost_bits"
       case cv2CI = "cv2_ci", maxGainCI = "max_gain_ci", predictedCostCI = "predicted_cost_ci"

@@ -33,12 +33,24 @@ public final class SoleDomain: Domain {
 
   private func copy(_ p: FieldPart, to part: Box, at box: Box) -> FieldPart {
     var out = FieldPart(box)
-    eachRow(of: part) { offset, row, x in for (i, xi) in x.enumerated() { out.values[offset + i] = p.values[row + xi] } }
+    p.values.withUnsafeBufferPointer { from in
+      out.values.withUnsafeMutableBufferPointer { to in
+        eachRow(of: part) { offset, row, x in
+          if x[x.count - 1] - x[0] == x.count - 1 {
+            (to.baseAddress! + offset).update(from: from.baseAddress! + row + x[0], count: x.count)
+          } else { for i in x.indices { to[offset + i] = from[row + x[i]] } }
+        }
+      }
+    }
     return out
   }
 
   public func haloed(_ parts: FieldParts, width: Int) throws -> FieldParts {
     parts.map { copy($0, to: haloBox(width), at: haloBox(width)) }
+  }
+
+  public func handed(_ parts: FieldParts, to boxes: [Box]) throws -> [FieldParts] {
+    boxes.map { b in parts.map { b.isEmpty ? FieldPart(b) : copy($0, to: b, at: b) } }
   }
 
   public func accumulated(_ parts: FieldParts, width: Int) throws -> FieldParts {

@@ -80,6 +80,23 @@ private let accepted: [Case] = [
     for c in accepted { try c.check() }
   }
 
+  /// Means of squares move by what rounding does to the energy of the bands; the tangent alone says several times too little.
+  @Test func biasesOfQuadraticMeans() throws {
+    let list = "totaldissipation,structure(r=1:4),structure(p=3,r=2),kineticenergy,moments(order=2),spectrum"
+    let first = try result("compress DIR/velocity.raw -o DIR/v.ald --psnr 40 --codec lot16 \(vector) --observe \(list)", ranks: 1)
+    let observables = try #require(first.fields[0]["observables"] as? [[String: Any]])
+    for o in observables {
+      let error = try #require(o["error"] as? Double), predicted = try #require(o["predicted_error"] as? Double)
+      #expect(predicted > 0.4 * error && predicted < 2.5 * error, "\(o["name"]!): \(error), predicted \(predicted)")
+    }
+    let before = try result("align DIR/velocity.raw --psnr 40 \(vector) --observe \(list)", ranks: 2)
+    let told = try #require(before.fields[0]["observables"] as? [[String: Any]])
+    for (o, t) in zip(observables, told).prefix(3) {
+      let error = try #require(o["error"] as? Double), predicted = try #require(t["predicted_error"] as? Double)
+      #expect(predicted > 0.3 * error && predicted < 3 * error, "\(o["name"]!): \(error), foretold \(predicted)")
+    }
+  }
+
   @Test func alignTellsBeforehand() throws {
     let map = Workplace.shared.folder.appendingPathComponent("map.h5").path
     let command = "align DIR/velocity.raw --psnr 60 \(vector) --observe box(size=8),vorticity,dissipation,kineticenergy --map \(map)"

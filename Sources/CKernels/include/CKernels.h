@@ -9,6 +9,7 @@
 #include "ald_survey.h"
 #include "ald_trial.h"
 #include "ald_lossless.h"
+#include "ald_observe.h"
 #include "ald_mask.h"
 #include "ald_simd.h"
 #include "ald_transforms.h"
