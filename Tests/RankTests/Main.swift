@@ -10,6 +10,7 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
   static let cases: [String: Case] = [
     "collectives": collectives,
     "large-messages": largeMessages,
+    "lapped-codec": lappedCodec,
     "latent-geometry": latentGeometry,
     "observables": observables,
     "agree": agreement,
