@@ -72,7 +72,7 @@ public final class SoleDomain: Domain {
 
   public func transformed(_ parts: FieldParts) throws -> [SpectralPart] {
     let n = grid.shape, h = n.x / 2 + 1
-    return parts.map { p in
+    let spectra = parts.map { p in
       var out = SpectralPart(Box(shape: Index3(n.z, n.y, h)), [Double](repeating: 0, count: 2 * n.z * n.y * h))
       out.values.withUnsafeMutableBufferPointer { b in
         axes[2].real(p.values, to: b.baseAddress!, rows: n.z * n.y)
@@ -81,11 +81,13 @@ public final class SoleDomain: Domain {
       }
       return out
     }
+    try checkKernelMemory()
+    return spectra
   }
 
   public func inverse(_ spectra: [SpectralPart]) throws -> FieldParts {
     let n = grid.shape, h = n.x / 2 + 1
-    return spectra.map { s in
+    let parts = spectra.map { s in
       var half = s.values, out = FieldPart(box)
       half.withUnsafeMutableBufferPointer { b in
         axes[0].complex(b.baseAddress!, backward: true, lines: n.y * h, blocks: 1)
@@ -94,5 +96,7 @@ public final class SoleDomain: Domain {
       }
       return out
     }
+    try checkKernelMemory()
+    return parts
   }
 }

@@ -187,7 +187,10 @@ public func withRankDomain<Result>(
 ) throws -> Result {
   let domain = try RankDomain(grid, coordinates, ranks)
   let outcome = Swift.Result { try body(domain) }
-  let agreed = Swift.Result { try domain.agree { try outcome.get() } }
+  let agreed = Swift.Result { try domain.agree {
+    try checkKernelMemory()
+    return try outcome.get()
+  } }
   try domain.close()
   return try agreed.get()
 }

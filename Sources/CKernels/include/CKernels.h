@@ -10,5 +10,6 @@
 #include "ald_trial.h"
 #include "ald_lossless.h"
 #include "ald_mask.h"
+#include "ald_memory.h"
 #include "ald_simd.h"
 #include "ald_transforms.h"
