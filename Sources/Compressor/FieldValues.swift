@@ -3,6 +3,7 @@ import Decomposition
 import Fields
 import MPI
 import SnapshotIO
+import Statistics
 
 /// Values of one field at one step, tile region by tile region, from a container or a snapshot.
 ///
@@ -76,6 +77,8 @@ final class ContainerValues: FieldValues {
   private let workspaces: Workspaces
   /// Masks and outliers of the transforms' tiles of this rank, by tile and component.
   private var held: [Int: FieldDecoder.Staged] = [:]
+  /// Whether synthesised values of some rank are not yet those of the field, or something may still go wrong.
+  private var mapped = true
   /// Staged tiles: those walked and the ring around them.
   private var surroundings: Surroundings?
   private let reader: ContainerReader, field: Int, stepIndex: Int
@@ -133,6 +136,8 @@ final class ContainerValues: FieldValues {
       let here = try ranks.agree { try decode(mine) }
       for (i, t) in mine.enumerated() { for c in 0..<components { held[t * components + c] = light(here[i * components + c]) } }
     }
+    // The wavelet needs memory that may be missing.
+    mapped = try ranks.allReduce(plain && coding.member != .wavelet97 && !mine.contains(where: touched) ? 0 : 1, .max) > 0
   }
   private func light(_ s: FieldDecoder.Staged) -> FieldDecoder.Staged {
     var l = s
@@ -173,10 +178,10 @@ final class ContainerValues: FieldValues {
       transform.synthesise(cells, core: box!, into: out)
       synthesised.append(out)
     }
+    if !mapped { return box == nil ? nil : synthesised }
     return try ranks.agree { () -> [RawArray]? in
+      try checkKernelMemory()
       guard let region else { return nil }
-      // Where nothing was mapped, values are as they are but in tiles with outliers or special values.
-      let plain = coding.workType == type && coding.offset == 0 && !coding.logarithmic
       let out = plain ? synthesised : (0..<components).map { _ in RawArray(box: region.box, type: type) }
       let tiles = plain ? region.tiles.filter(touched) : Array(region.tiles)
       try assemble(tiles, out) { held[tiles[$0] * components + $1]! } values: { i, c in
@@ -187,6 +192,9 @@ final class ContainerValues: FieldValues {
       return out
     }
   }
+
+  /// Whether nothing was mapped: values are as they are but in tiles with outliers or special values.
+  private var plain: Bool { coding.workType == type && coding.offset == 0 && !coding.logarithmic }
 
   /// Whether a tile has outliers or special values in some component.
   private func touched(_ tile: Int) -> Bool {

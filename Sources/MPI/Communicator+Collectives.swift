@@ -31,6 +31,7 @@ extension Communicator {
   ///
   /// - Collective: all ranks, equal counts.
   public borrowing func allReduce<T: MPIScalar>(_ values: [T], _ operation: ReductionOperation) throws -> [T] {
+    if size == 1 { return values }
     var out = values
     let piece = max(1, largestMessage / MemoryLayout<T>.stride)
     try out.withUnsafeMutableBufferPointer { b in
@@ -46,7 +47,7 @@ extension Communicator {
 
   /// - Collective: all ranks.
   public borrowing func allReduce<T: MPIScalar>(_ value: T, _ operation: ReductionOperation) throws -> T {
-    try allReduce([value], operation)[0]
+    size == 1 ? value : try allReduce([value], operation)[0]
   }
 
   /// Integer sums (modulo 2^64), minima and maxima in one call; the same bits for any number of ranks.
@@ -56,6 +57,7 @@ extension Communicator {
   public borrowing func allReduce(
     sums: inout [Int64], minima: inout [Double], maxima: inout [Double]
   ) throws {
+    if size == 1 { return }
     // One element of the message type: counts in front, so that the operator needs no other knowledge.
     let words = 3 + sums.count + minima.count + maxima.count
     precondition(words < Int(Int32.max), "reduction message too long")
@@ -134,6 +136,7 @@ extension Communicator {
   ///
   /// - Collective: all ranks; two calls, or one broadcast per rank where they come to more than `largestMessage` bytes.
   public borrowing func allGather(_ bytes: [UInt8]) throws -> [[UInt8]] {
+    if size == 1 { return [bytes] }
     let counts = try gatherCounts(bytes.count)
     let total = counts.reduce(0, +)
     if total > largestMessage {
