@@ -82,7 +82,7 @@ final class BandShapes: @unchecked Sendable {
   }
 
   /// Rows of the weight fit, over all ranks.
-  static let fitRows = 16_000
+  static let fitRows = 10_000
 }
 
 /// The sums of one round of a weight fit, rows of one tile after those of another, whatever rank holds them.

@@ -159,6 +159,11 @@ final class BankTrial {
     return best
   }
 
+  /// Bits per value that outliers take where Gaussian errors meet a pointwise bound (`Target.boundOverRmse`).
+  static let outlierBits = 0.11
+  /// How much of the quality that interpolation gives up by filling a pointwise bound is counted against it.
+  static let qualityShare = 0.25
+
   /// Bits per value that no level rule of the interpolation has been seen to gain.
   static let hopeless = 0.15
   /// Transforms within this factor in the proxy are told apart by coding.
@@ -175,6 +180,10 @@ final class BankTrial {
     var member: FieldCoding.Member, rule: Int, step: Double, bits: Double, rmse: Double, slope = 1.0
     /// Smaller is better: bits corrected to the wanted error at 6.02 dB per bit, or log error at the wanted rate.
     func score(_ t: Target) -> Double {
+      if t.filling != nil, let r = t.rmse {
+        if member != .interpolation { return bits + BankTrial.outlierBits }
+        return bits + BankTrial.qualityShare * max(0, log2(max(rmse, 1e-300) / r)) * min(1, bits)
+      }
       if let r = t.rmse { return bits + min(max(log2(max(rmse, 1e-300) / r), -0.25), 0.25) * min(1, bits) }
       return log2(max(rmse, 1e-300)) + (bits - t.rate!)
     }
@@ -187,6 +196,10 @@ final class BankTrial {
     _ trial: any MemberTrial, _ m: FieldCoding.Member, _ rule: Int, start: Double?, priced: Bool = true, ranks: borrowing Communicator
   ) throws -> Candidate {
     let target = encoder.target, count = judgedCount
+    if m == .interpolation, let step = target.filling {
+      let (bits, e) = try trial.cost(step, count, share, ranks)
+      return Candidate(member: m, rule: rule, step: step, bits: bits + BankTrial.sideBits(m) / Double(max(1, encoder.survey.valid)), rmse: e)
+    }
     if let rmse = target.rmse {
       // A pass of the interpolation costs as much as coding: mostly one or two, the score corrects the rest.
       let costly = m == .interpolation

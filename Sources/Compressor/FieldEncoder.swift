@@ -106,7 +106,7 @@ package final class FieldEncoder {
     }
     if forced == nil {
       lattice = try phases.measure("survey") { try findLattice(ranks: ranks) }
-      if let q = lattice, target.lossless || (target.rmse ?? .infinity) < 0.3 * q.step, !target.logarithmic {
+      if let q = lattice, target.lossless || (target.filling ?? target.rmse.map { $0 / 0.3 } ?? .infinity) < q.step, !target.logarithmic {
         // Lattices are coded in the type as stored, whatever arithmetic the bound would ask of other codecs.
         let other = workType
         workType = source.type
@@ -145,7 +145,7 @@ package final class FieldEncoder {
     self.trial = trial
     // The error in a cell is that of a coefficient; members other than lapped ones make it alike everywhere.
     guard let edge = trial.member.blockEdge else {
-      let error = target.rmse.map { $0 * $0 } ?? trial.step * trial.step / 12
+      let error = target.filling == nil ? target.rmse.map { $0 * $0 } ?? trial.step * trial.step / 12 : trial.step * trial.step / 12
       return (trial.member, OperatingPoint(edge: 16, noise: error))
     }
     return (trial.member, OperatingPoint(edge: edge, noise: trial.step * trial.step / 12))
@@ -392,6 +392,7 @@ package final class FieldEncoder {
     out.lengths = streams.map(\.count)
     out.streams.reserveCapacity(out.lengths.reduce(0, +))
     for s in streams { out.streams += s }
+    try ranks.agree { try checkKernelMemory() }
     let (sizes, merged) = try reduce(IntegerSums([out.streams.count]), statistics, ranks: ranks)
     out.streamBytes = sizes.values[0]
     out.statistics = merged
