@@ -8,6 +8,8 @@ let package = Package(
     .executable(name: "alidade", targets: ["Tool"]),
     .executable(name: "alidade-taylorgreen", targets: ["Solver"]),
     .library(name: "Alidade", targets: ["Compressor"]),
+    // jobscripts/library.sh makes the self-contained libalidade.so of it.
+    .library(name: "AlidadeInSitu", type: .static, targets: ["InSitu"]),
   ],
   targets: [
     // C libraries: macros made functions, no logic.
@@ -44,6 +46,8 @@ let package = Package(
     .target(name: "Compressor", dependencies: ["SnapshotIO", "Codecs", "Reduction", "Observables", "LatentGeometry"]),
     .executableTarget(name: "Solver", dependencies: ["MPI", "CFFTW", "CFFTW3", "Compressor"]),
     .target(name: "Pages", dependencies: ["Compressor"]),
+    .target(name: "CAlidade", dependencies: ["COpenMPI"]),
+    .target(name: "InSitu", dependencies: ["CAlidade", "Compressor"]),
     .executableTarget(name: "Tool", dependencies: ["Compressor", "Pages"]),
 
     // Tests.
@@ -61,6 +65,7 @@ let package = Package(
     .testTarget(name: "GoldenTests", dependencies: ["Support", "RankTests", "Tool"]),
     .testTarget(name: "LauncherTests", dependencies: ["Support", "RankTests"]),
     .testTarget(name: "CommandLineTests", dependencies: ["Support", "Tool", "Solver"]),
+    .testTarget(name: "InSituTests", dependencies: ["Support", "InSitu", "Tool"], exclude: ["hosts"]),
     .testTarget(name: "SlurmTests", dependencies: ["Support", "Tool", "Solver"], exclude: ["cluster.sh", "scenarios.sh"]),
     .testTarget(name: "PromiseTests", dependencies: ["Support", "Fields", "HDF5", "CHDF5", "CHDF5Parallel", "Tool", "RankTests"]),
   ],

@@ -3,12 +3,12 @@
 # than cores. Messages are counted by Open MPI's monitoring layer: those sent by Alidade itself (to how many ranks, bytes), and those
 # of which the library's collective calls consist. With --csv the table goes to a file.
 set -euo pipefail
-edge=64 csv=/dev/stdout
+edge=64 csv=/dev/stdout access=tile
 ranks="1 2 4 8 16 32 64"
 while [ $# -gt 0 ]; do
   case $1 in
-    --edge) edge=$2 ;; --ranks) ranks=$2 ;; --csv) csv=$2 ;;
-    *) echo "usage: messages.sh [--edge 64] [--ranks '1 2 4'] [--csv FILE]" >&2; exit 1 ;;
+    --edge) edge=$2 ;; --ranks) ranks=$2 ;; --csv) csv=$2 ;; --access) access=$2 ;;
+    *) echo "usage: messages.sh [--edge 64] [--ranks '1 2 4'] [--access tile|any] [--csv FILE]" >&2; exit 1 ;;
   esac
   shift 2
 done
@@ -35,7 +35,7 @@ row() { # RANKS CUT CASE [EDGE]
   rm -f "$out"/count.*
   local line
   line=$(OMPI_MCA_pml_monitoring_enable=2 OMPI_MCA_pml_monitoring_enable_output=3 OMPI_MCA_pml_monitoring_filename="$out/count" \
-    mpirun --oversubscribe --bind-to none -n "$1" "$bench" scaling --edge "${4:-$edge}" --cut "$2" --case "$3" </dev/null)
+    mpirun --oversubscribe --bind-to none -n "$1" "$bench" scaling --access "$access" --edge "${4:-$edge}" --cut "$2" --case "$3" </dev/null)
   echo "$line$(count)"
 }
 {

@@ -46,6 +46,7 @@ int ald_bands_check(const ald_tile_shape *s) {
   }
   if (s->kind == ALD_BANDS_WAVELET) return s->zero_bands >> 22 ? -1 : 0;
   if (s->kind != ALD_BANDS_LOT || s->block_edge < 2 || s->block_edge > 16) return -1;
+  if (s->factors) for (size_t i = 0; i < lot_bands(s); i++) if (s->factors[i] > 64) return -1;
   for (int a = 0; a < 3; a++) {
     int32_t b = s->blocks[a];
     if (b < 1 || b > s->n[a] || !s->starts[a] || s->starts[a][0] != 0) return -1;

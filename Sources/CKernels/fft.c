@@ -1,5 +1,6 @@
 #pragma STDC FP_CONTRACT OFF
 #include "ald_fft.h"
+#include "ald_memory.h"
 #include "ald_simd.h"
 #include <stddef.h>
 #include <stdlib.h>
@@ -73,12 +74,6 @@ void ald_fft_root(int64_t k, int64_t n, double *cosine, double *sine) {
   if (((octant + 1) >> 1) & 1) { double t = x; x = y; y = t; }
   *cosine = octant >= 2 && octant < 6 ? -x : x;
   *sine = octant >= 4 ? -y : y;
-}
-
-static void *scratch(size_t bytes) {
-  void *p = aligned_alloc(64, (bytes + 127) / 64 * 64);
-  if (!p) abort();
-  return p;
 }
 
 #define SHUFFLE __builtin_shufflevector

@@ -1,5 +1,6 @@
 #pragma STDC FP_CONTRACT OFF
 #include "ald_transforms.h"
+#include "ald_memory.h"
 #include "ald_simd.h"
 #include <stddef.h>
 #include <stdlib.h>
@@ -21,12 +22,6 @@
 #include "transforms_tables.inc"
 #undef REAL
 #undef TABLE
-
-static void *scratch(size_t bytes) {
-  void *p = aligned_alloc(64, (bytes + 127) / 64 * 64);
-  if (!p) abort();
-  return p;
-}
 
 static int64_t floor_even(int64_t i) { return i - (i & 1); }
 // ceil(i / 2^l), also of negative i

@@ -11,6 +11,8 @@ public struct FieldCoding: Equatable, Sendable {
     case lapped16 = 3
     case lapped8 = 4
     case wavelet97 = 5
+    /// Global: Fourier modes of a field that wraps.
+    case spectral = 6
 
     public var name: String {
       switch self {
@@ -20,6 +22,7 @@ public struct FieldCoding: Equatable, Sendable {
       case .lapped16: "lot16"
       case .lapped8: "lot8"
       case .wavelet97: "wavelet97"
+      case .spectral: "spectral"
       }
     }
     /// Edge of the blocks of a lapped transform.
@@ -53,27 +56,30 @@ public struct FieldCoding: Equatable, Sendable {
   public var refinement: BandRefinement?
   /// What `decompress --restore` needs; empty: nothing. Decoding does not look at it.
   public var restoration: [UInt8] = []
+  /// The steps that a predicted one builds on; `nil`: it stands alone. Transforms only.
+  public var prediction: Prediction?
   /// Bit patterns that are masked, ascending; category k of a mask is entry k - 1.
   public var specials: [UInt64] = []
   /// Bit pattern per component (member `constant`).
   public var constants: [UInt64] = []
-  /// Serialised prediction settings (member `interpolation`).
+  /// Serialised settings (members `interpolation` and `spectral`).
   public var settings: [UInt8] = []
-  /// Serialised context weights and scales.
+  /// Serialised context weights and scales; scales of shells (member `spectral`).
   public var model: [UInt8] = []
   /// Serialised class tables.
   public var tables: [UInt8] = []
 
   public init(member: Member, workType: ScalarType) { self.member = member; self.workType = workType }
 
-  static let version: UInt8 = 1
+  /// 2 where a prediction follows what all members have.
+  static let version: UInt8 = 1, predictedVersion: UInt8 = 2
   /// Codes of bound kinds: part of the format.
   static let kinds = ["lossless", "abs", "rel", "pwrel", "psnr", "rate"]
 
   /// The header blob; docs/format.md section 7.2.
   public var serialised: [UInt8] {
     var w = ByteWriter()
-    w.put(FieldCoding.version)
+    w.put(prediction == nil ? FieldCoding.version : FieldCoding.predictedVersion)
     w.put(member.rawValue)
     w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16) | (offset != 0 ? 32 : 0)
       | (weights != nil || refinement != nil ? 64 : 0) | (restoration.isEmpty ? 0 : 128))
@@ -86,6 +92,7 @@ public struct FieldCoding: Equatable, Sendable {
       for s in specials { w.put(s) }
     }
     if !restoration.isEmpty { w.put(block: restoration) }
+    if let prediction { w.put(block: prediction.serialised) }
     switch member {
     case .constant:
       w.put(varint: constants.count)
@@ -102,6 +109,8 @@ public struct FieldCoding: Equatable, Sendable {
         w.put(block: refinement?.serialised ?? [])
       }
       w.put(block: model); w.put(tables)
+    case .spectral:
+      w.put(step); w.put(shifts); w.put(block: settings); w.put(block: model); w.put(tables)
     }
     return w.bytes
   }
@@ -109,7 +118,8 @@ public struct FieldCoding: Equatable, Sendable {
   /// - Throws: `StreamError` when the bytes are not a header this version can read.
   public init(serialised bytes: [UInt8]) throws {
     var r = ByteReader(bytes)
-    guard try r.byte() == FieldCoding.version else { throw StreamError(.unknownVersion, offset: 0) }
+    let version = try r.byte()
+    guard version == FieldCoding.version || version == FieldCoding.predictedVersion else { throw StreamError(.unknownVersion, offset: 0) }
     guard let m = Member(rawValue: try r.byte()) else { throw StreamError(.unknownVersion, offset: 1) }
     let flags = try r.byte()
     guard let t = ScalarType(rawValue: flags & 3), flags & 64 == 0 || m.blockEdge != nil else { throw StreamError(.invalid, offset: 2) }
@@ -130,6 +140,10 @@ public struct FieldCoding: Equatable, Sendable {
       for _ in 0..<n { specials.append(try r.word()) }
     }
     if flags & 128 != 0 { restoration = try r.block() }
+    if version == FieldCoding.predictedVersion {
+      guard [.lapped16, .lapped8, .wavelet97].contains(m) else { throw StreamError(.invalid, offset: 1) }
+      prediction = try Prediction(serialised: try r.block())
+    }
     switch m {
     case .constant:
       let n = try r.varint(limit: 1 << 16)
@@ -150,6 +164,11 @@ public struct FieldCoding: Equatable, Sendable {
         if !further.isEmpty { refinement = try BandRefinement(serialised: further, edge: m.blockEdge!) }
       }
       model = try r.block(); tables = try r.take(r.remaining)
+    case .spectral:
+      step = try r.double()
+      guard step > 0, step.isFinite, t == .float64, flags & (4 | 16 | 32) == 0 else { throw StreamError(.invalid, offset: r.offset) }
+      shifts = try r.take(3)
+      settings = try r.block(); model = try r.block(); tables = try r.take(r.remaining)
     }
     guard r.remaining == 0 else { throw StreamError(.invalid, offset: r.offset) }
   }

@@ -55,18 +55,17 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
             whole = parts
             return parts
           }
-          let subjects = try wanted.observables.map { observable in
-            // Constants that need the whole field are taken from it only where the observable cannot be looked at in pieces.
-            guard let open = observable as? any CalibratedObservable, blocks.piecewise(observable) == nil else {
-              return BandAlignment.Subject(observable: observable, value: nil, meanSquare: nil)
-            }
-            return BandAlignment.Subject(observable: try open.calibrated(to: original(), on: domain), value: nil, meanSquare: nil)
+          // Open constants are those of the whole field.
+          let open = wanted.observables.contains { $0 is any CalibratedObservable }
+          let subjects = try (open ? RowComparison.calibrated(wanted.observables, to: original(), on: domain) : wanted.observables).map {
+            BandAlignment.Subject(observable: $0, value: nil, meanSquare: nil)
           }
           let a = try BandAlignment(subjects, source, blocks, original: original, on: domain, ranks: ranks)
+          let rounding = try a.rounding(noise: point.noise)
           for (j, name) in wanted.names.enumerated() {
             var r = ObservableReport(name: name)
             r.units = wanted.observables[j].units
-            r.predictedError = a.error(j, noise: point.noise)
+            r.predictedError = try a.error(j, rounding)
             r.alignment = try .init(a, j, noise: point.noise, name: name)
             line.observables.append(r)
             if o.map != nil { map.append(try AlignmentMap(a, j, "\(f.name)/\(step)/\(name)", TileGrid(shape: f.grid.shape))) }

@@ -8,9 +8,12 @@ final class BandShapes: @unchecked Sendable {
   let member: FieldCoding.Member
   let transform: BandLayout.Transform
   private let starts: [[Int]]
+  /// By component, or one for all; none where all bands have one step.
+  private let factors: [[UInt8]]
 
-  init(_ member: FieldCoding.Member, grid: Grid) {
+  init(_ member: FieldCoding.Member, grid: Grid, weights: BandWeights? = nil) {
     self.member = member
+    factors = weights.map { w in w.tables.indices.map { w.contextFactors(component: $0) } } ?? []
     switch member {
     case .lapped16, .lapped8:
       let edge = member == .lapped16 ? 16 : 8
@@ -23,17 +26,18 @@ final class BandShapes: @unchecked Sendable {
     }
   }
 
-  func layout(_ box: Box) throws -> BandLayout {
+  func layout(_ box: Box, component: Int) throws -> BandLayout {
     guard case .lapped(let edge) = transform else { return try BandLayout(wavelet: box.shape) }
     let inside = (0..<3).map { a in
       starts[a].filter { $0 >= box.lower[a] && $0 < box.upper[a] }.map { Int32($0 - box.lower[a]) }
     }
-    return try BandLayout(lapped: box.shape, edge: edge, starts: inside)
+    return try BandLayout(
+      lapped: box.shape, edge: edge, starts: inside, factors: factors.isEmpty ? [] : factors[factors.count == 1 ? 0 : component])
   }
 
   /// Symbols of a quantised tile, and its side information.
-  func symbols(_ q: RawArray, _ model: BandModel) -> (Symbols, BandSide, BandLayout) {
-    let layout = try! self.layout(q.box)
+  func symbols(_ q: RawArray, component: Int, _ model: BandModel) -> (Symbols, BandSide, BandLayout) {
+    let layout = try! self.layout(q.box, component: component)
     let p = UnsafePointer(q.bound(to: Int32.self))
     let side = layout.survey(p)
     let s = Symbols(capacity: max(1, layout.codedCount(side)))
@@ -44,12 +48,12 @@ final class BandShapes: @unchecked Sendable {
   /// A model whose scales are those of these tiles.
   ///
   /// - Collective: all ranks.
-  func model(of tiles: [RawArray], ranks: borrowing Communicator) throws -> BandModel {
+  func model(of tiles: [(q: RawArray, component: Int)], ranks: borrowing Communicator) throws -> BandModel {
     var model = BandModel(transform)
     guard member != .wavelet97 else { return model }
     var sums = BandScaleSums()
-    for q in tiles {
-      let layout = try self.layout(q.box)
+    for (q, component) in tiles {
+      let layout = try self.layout(q.box, component: component)
       let p = UnsafePointer(q.bound(to: Int32.self))
       layout.addScaleSums(p, side: layout.survey(p), to: &sums)
     }
@@ -63,13 +67,14 @@ final class BandShapes: @unchecked Sendable {
   ///
   /// - Parameter values: how many the field has.
   /// - Collective: all ranks.
-  func fit(_ tiles: [RawArray], fixed: BandModel, values: Int, threads: Int, ranks: borrowing Communicator) throws -> BandModel {
-    let cells = try ranks.allReduce(tiles.reduce(0) { $0 + $1.count }, .sum)
+  func fit(_ tiles: [(q: RawArray, component: Int)], fixed: BandModel, values: Int, threads: Int, ranks: borrowing Communicator) throws -> BandModel {
+    let cells = try ranks.allReduce(tiles.reduce(0) { $0 + $1.q.count }, .sum)
     let every = max(1, cells / BandShapes.fitRows)
     let rows = Slots<FitRows?>(tiles.count, nil)
     parallelFor(tiles.count, threads: threads) { i in
-      let layout = try! self.layout(tiles[i].box)
-      let p = UnsafePointer(tiles[i].bound(to: Int32.self))
+      let (q, component) = tiles[i]
+      let layout = try! self.layout(q.box, component: component)
+      let p = UnsafePointer(q.bound(to: Int32.self))
       rows[i] = layout.rows(p, side: layout.survey(p), model: fixed, every: every)
     }
     var model = fixed
@@ -82,7 +87,7 @@ final class BandShapes: @unchecked Sendable {
   }
 
   /// Rows of the weight fit, over all ranks.
-  static let fitRows = 16_000
+  static let fitRows = 10_000
 }
 
 /// The sums of one round of a weight fit, rows of one tile after those of another, whatever rank holds them.

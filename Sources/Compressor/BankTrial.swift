@@ -20,6 +20,8 @@ final class BankTrial {
   private(set) var levelRule = 0
   /// d log rmse / d log step near the step.
   private(set) var slope = 1.0
+  /// Bits per value at the wanted error, or what `Candidate.score` says at a wanted rate.
+  private(set) var score = 0.0
   /// This rank's sampled tiles, without halo.
   let units: [Unit]
   /// Those of them that the members are judged on.
@@ -50,7 +52,7 @@ final class BankTrial {
     let all = (0..<wanted).map { (2 * $0 + 1) * total / (2 * wanted) }
     // Coefficients must stay within 32-bit integers: none beyond 2^22 steps of range.
     let fits = (encoder.target.rmse ?? .infinity) * 0x1p22 > encoder.survey.range
-    let transforms = encoder.special == nil && encoder.forced != .interpolation && fits
+    let transforms = encoder.special == nil && encoder.only != .interpolation && fits
     // Every second one, at least two; all where there is nothing to choose from.
     let every = wanted <= 2 || !transforms ? all : stride(from: 0, to: wanted, by: 2).map { all[$0] }
     let chosen = Set(every), looked = Set(stride(from: 0, to: every.count, by: 3).map { every[$0] })
@@ -86,16 +88,16 @@ final class BankTrial {
     count = counts[0]; judgedCount = counts[1]
     share = encoder.survey.valid > 0 ? min(1, Double(judgedCount) / Double(encoder.survey.valid)) : 1
     let best = try choose(transforms: transforms, ranks: ranks)
-    member = best.member; step = best.step; levelRule = best.rule; slope = best.slope
+    member = best.member; step = best.step; levelRule = best.rule; slope = best.slope; score = best.score(encoder.target)
     self.wide = []
   }
 
   private func choose(transforms: Bool, ranks: borrowing Communicator) throws -> Candidate {
     var members: [FieldCoding.Member] = transforms ? [.lapped16, .lapped8, .wavelet97] : []
-    if let f = encoder.forced { members = members.filter { $0 == f } }
+    if let f = encoder.only { members = members.filter { $0 == f } }
     var rivals = members.map { TransformTrial($0, encoder) }
     if members.isEmpty { return try interpolation(InterpolationTrial(encoder, judged, ranks: ranks), against: nil, ranks: ranks)! }
-    let alone = encoder.forced != nil
+    let alone = encoder.only != nil
     var worth = !alone
     var interpolated: InterpolationTrial?
     let rest = judged.indices.filter { !firstLook.contains($0) }
@@ -130,7 +132,7 @@ final class BankTrial {
         }
       }
     } else { take(rest) }
-    if rivals.count == 1 && !worth { return try solve(rivals[0], rivals[0].member, 0, start: nil, priced: false, ranks: ranks) }
+    if rivals.count == 1 && !worth { return try solve(rivals[0], rivals[0].member, 0, start: nil, priced: encoder.weighsSpectral, ranks: ranks) }
     let best = try price(rivals, ranks: ranks)
     if !worth { return best }
     return try interpolation(interpolated ?? InterpolationTrial(encoder, judged, ranks: ranks), against: best, ranks: ranks) ?? best
@@ -159,6 +161,11 @@ final class BankTrial {
     return best
   }
 
+  /// Bits per value that outliers take where Gaussian errors meet a pointwise bound (`Target.boundOverRmse`).
+  static let outlierBits = 0.11
+  /// How much of the quality that interpolation gives up by filling a pointwise bound is counted against it.
+  static let qualityShare = 0.25
+
   /// Bits per value that no level rule of the interpolation has been seen to gain.
   static let hopeless = 0.15
   /// Transforms within this factor in the proxy are told apart by coding.
@@ -175,6 +182,10 @@ final class BankTrial {
     var member: FieldCoding.Member, rule: Int, step: Double, bits: Double, rmse: Double, slope = 1.0
     /// Smaller is better: bits corrected to the wanted error at 6.02 dB per bit, or log error at the wanted rate.
     func score(_ t: Target) -> Double {
+      if t.filling != nil, let r = t.rmse {
+        if member != .interpolation { return bits + BankTrial.outlierBits }
+        return bits + BankTrial.qualityShare * max(0, log2(max(rmse, 1e-300) / r)) * min(1, bits)
+      }
       if let r = t.rmse { return bits + min(max(log2(max(rmse, 1e-300) / r), -0.25), 0.25) * min(1, bits) }
       return log2(max(rmse, 1e-300)) + (bits - t.rate!)
     }
@@ -187,6 +198,10 @@ final class BankTrial {
     _ trial: any MemberTrial, _ m: FieldCoding.Member, _ rule: Int, start: Double?, priced: Bool = true, ranks: borrowing Communicator
   ) throws -> Candidate {
     let target = encoder.target, count = judgedCount
+    if m == .interpolation, let step = target.filling {
+      let (bits, e) = try trial.cost(step, count, share, ranks)
+      return Candidate(member: m, rule: rule, step: step, bits: bits + BankTrial.sideBits(m) / Double(max(1, encoder.survey.valid)), rmse: e)
+    }
     if let rmse = target.rmse {
       // A pass of the interpolation costs as much as coding: mostly one or two, the score corrects the rest.
       let costly = m == .interpolation

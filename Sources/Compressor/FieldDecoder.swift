@@ -14,9 +14,13 @@ final class FieldDecoder: @unchecked Sendable {
   private let shapes: BandShapes?
   private let bands: BandModel?
   private let special: SpecialValues?
+  /// Member `spectral`; its values are not decoded here.
+  let spectral: SpectralSettings?
   private let quantiser: ald_quantiser
   /// Where the bands have steps of their own or further bits.
   private let scaler: BandScaler?
+  /// Where the step is predicted from others.
+  private let predictor: Predictor?
 
   /// - Throws: `StreamError` when the header does not describe a codec of this version.
   init(_ coding: FieldCoding, grid: Grid, type: ScalarType, components: Int) throws {
@@ -31,8 +35,9 @@ final class FieldDecoder: @unchecked Sendable {
     special = coding.specials.isEmpty ? nil : try SpecialValues(type: type, patterns: coding.specials)
     guard coding.workType.size >= type.size || coding.logarithmic else { throw StreamError(.invalid, offset: 2) }
     guard coding.member != .constant || coding.constants.count == components else { throw StreamError(.invalid, offset: 2) }
+    spectral = coding.member == .spectral ? try SpectralSettings(serialised: coding.settings, shape: grid.shape, components: components) : nil
     switch coding.member {
-    case .constant, .lossless:
+    case .constant, .lossless, .spectral:
       tables = .shipped; interpolation = nil; shapes = nil; bands = nil
     case .interpolation:
       tables = try ClassTables(serialised: coding.tables)
@@ -42,10 +47,11 @@ final class FieldDecoder: @unchecked Sendable {
     case .lapped16, .lapped8, .wavelet97:
       tables = try ClassTables(serialised: coding.tables)
       interpolation = nil
-      let s = BandShapes(coding.member, grid: grid)
+      let s = BandShapes(coding.member, grid: grid, weights: coding.weights)
       shapes = s
       bands = try BandModel(serialised: coding.model, transform: s.transform)
     }
+    predictor = try coding.prediction?.predictor(coding.member, grid: grid, components: components)
     quantiser = Compressor.quantiser(step: coding.step == 0 ? 1 : coding.step, shifts: coding.shifts)
   }
 
@@ -57,13 +63,43 @@ final class FieldDecoder: @unchecked Sendable {
     var mask: RawArray?
     var negative: [UInt8] = []
     var outliers: [UInt8] = []
+    /// Coefficients as they are before the synthesis, where they are asked for.
+    var coefficients: RawArray?
     var maskPointer: UnsafePointer<UInt8>? { mask.map { UnsafePointer($0.bound(to: UInt8.self)) } }
   }
 
+  /// - Parameter references: coefficients of the steps that this one is predicted from, the newest first.
+  /// - Parameter keeping: whether coefficients are wanted beside the values.
   /// - Throws: `StreamError` for bytes the encoder did not write.
-  func stage(_ bytes: [UInt8], box: Box, component: Int, workspace: InterpolationWorkspace) throws -> Staged {
+  func stage(
+    _ bytes: [UInt8], box: Box, component: Int, references: [RawArray] = [], keeping: Bool = false, workspace: InterpolationWorkspace
+  ) throws -> Staged {
     let stream = try TileStream(bytes)
-    var out = Staged(values: RawArray(box: box, type: coding.member == .lossless || coding.member == .constant ? type : coding.workType))
+    var out = try parts(stream, box: box)
+    let own = coding.member == .spectral ? Box(lower: box.lower, upper: box.lower) : box
+    out.values = RawArray(box: own, type: coding.member == .lossless || coding.member == .constant ? type : coding.workType)
+    switch coding.member {
+    case .constant:
+      out.values = FieldDecoder.constant(coding.constants[component], box, type)
+    case .lossless:
+      try stream.payload.withUnsafeBytes { try LosslessCodec.decode($0, into: out.values, mask: out.maskPointer) }
+    case .spectral:
+      guard stream.payload.isEmpty, stream.side.isEmpty else { throw StreamError(.invalid, offset: 0) }
+    case .interpolation:
+      try decodeInterpolated(stream.payload, interpolation!, tables, out.maskPointer, workspace, into: out.values)
+    case .lapped16, .lapped8, .wavelet97:
+      try decodeCoefficients(stream, component: component, references: references, into: out.values)
+      if keeping { out.coefficients = out.values.duplicate }
+      transform!.synthesiseInside(out.values, core: box)
+    }
+    return out
+  }
+
+  /// Everything but the values.
+  ///
+  /// - Throws: `StreamError` for bytes the encoder did not write.
+  func parts(_ stream: TileStream, box: Box) throws -> Staged {
+    var out = Staged(values: RawArray(box: Box(lower: box.lower, upper: box.lower), elementSize: 1))
     if !stream.mask.isEmpty {
       guard let special else { throw StreamError(.invalid, offset: 0) }
       let categories = RawArray(box: box, elementSize: 1)
@@ -88,23 +124,26 @@ final class FieldDecoder: @unchecked Sendable {
       out.negative = negative
     }
     out.outliers = stream.outliers
-    switch coding.member {
-    case .constant:
-      out.values = FieldDecoder.constant(coding.constants[component], box, type)
-    case .lossless:
-      try stream.payload.withUnsafeBytes { try LosslessCodec.decode($0, into: out.values, mask: out.maskPointer) }
-    case .interpolation:
-      try decodeInterpolated(stream.payload, interpolation!, tables, out.maskPointer, workspace, into: out.values)
-    case .lapped16, .lapped8, .wavelet97:
-      let q = RawArray(box: box, elementSize: 4)
-      var refined = coding.refinement.map { RefinedTile($0, scaler!, box: box, component: component) }
-      try decodeBands(stream, shapes!, bands!, tables, refined: &refined, into: q)
-      dequantise(q, quantiser, into: out.values)
-      refined?.dequantise(step: coding.step, into: out.values)
-      if coding.weights != nil { scaler!.divide(out.values, component: component) }
-      transform!.synthesiseInside(out.values, core: box)
-    }
     return out
+  }
+
+  /// Coefficients of a tile of a transform.
+  ///
+  /// - Throws: `StreamError` for bytes the encoder did not write.
+  func coefficients(_ bytes: [UInt8], box: Box, component: Int, references: [RawArray]) throws -> RawArray {
+    let out = RawArray(box: box, type: coding.workType)
+    try decodeCoefficients(TileStream(bytes), component: component, references: references, into: out)
+    return out
+  }
+
+  private func decodeCoefficients(_ stream: TileStream, component: Int, references: [RawArray], into values: RawArray) throws {
+    let q = RawArray(box: values.box, elementSize: 4)
+    var refined = coding.refinement.map { RefinedTile($0, scaler!, box: values.box, component: component) }
+    try decodeBands(stream, component: component, shapes!, bands!, tables, refined: &refined, into: q)
+    dequantise(q, quantiser, into: values)
+    refined?.dequantise(step: coding.step, into: values)
+    if coding.weights != nil { scaler!.divide(values, component: component) }
+    predictor?.add(to: values, component: component, references)
   }
 
   /// A tile full of one bit pattern.

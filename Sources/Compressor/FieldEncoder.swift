@@ -22,6 +22,10 @@ public struct EncodedField: Sendable {
   public var boundKept: Bool?
   /// Stream bytes over all ranks.
   public var streamBytes = 0
+  /// Streams of the field where they are not one per tile and component.
+  var streamCount: Int?
+  /// `nil`: not one of a series.
+  var temporal: TemporalOutcome?
 }
 
 /// Encodes one field at one step: survey, trial of the bank, fit, coding, check.
@@ -40,6 +44,7 @@ package final class FieldEncoder {
   let phases: PhaseClock
   /// Taken from the values before a transform: the middle of the range where that is far from zero.
   var offset: Double {
+    if let newest = references.first { return newest.offset }
     let middle = survey.minimum + survey.range / 2
     return !target.logarithmic && abs(middle) > 4 * survey.range ? middle : 0
   }
@@ -52,8 +57,18 @@ package final class FieldEncoder {
   var reserved: [UInt8] = []
   /// Decoded values of this rank's streams in the stored type, where somebody asks for them.
   var decoded: Slots<RawArray?>?
+  /// Leaves out members that need more than the streams around a tile to decode it.
+  var tileAccess = false
   /// Kept for further passes with other shapings.
   private var trial: BankTrial?
+  /// Where the field is one of a series.
+  var history: FieldHistory?
+  /// Steps that this one may be predicted from, the newest first.
+  private(set) var references: [FieldHistory.Step] = []
+  /// What that came to.
+  var temporal: TemporalOutcome?
+  /// The only member of the bank to be tried.
+  var only: FieldCoding.Member? { references.first?.member ?? forced }
 
   /// Up to this many values (over all ranks) everything is held and counted; beyond, models come from a sample.
   static let heldValues = 1 << 22
@@ -81,14 +96,26 @@ package final class FieldEncoder {
   }
 
   /// Stored bits per valid value, as far as known before writing.
-  private func bitsPerValue(_ e: EncodedField) -> Double {
-    8 * Double(e.estimatedStoredBytes(streams: layout.streamCount)) / Double(max(1, survey.valid))
-  }
+  private func bitsPerValue(_ e: EncodedField) -> Double { 8 * Double(storedBytes(e)) / Double(max(1, survey.valid)) }
+  func storedBytes(_ e: EncodedField) -> Int { e.estimatedStoredBytes(streams: e.streamCount ?? layout.streamCount) }
 
   var held: Bool { layout.grid.count * layout.components <= FieldEncoder.heldValues }
 
   /// - Collective: all ranks.
   package func encode(ranks: borrowing Communicator) throws -> EncodedField {
+    history?.pending = nil
+    references = []
+    temporal = history.map { _ in TemporalOutcome() }
+    var encoded = try encodeStep(ranks: ranks)
+    // Values stored as they are, after all.
+    if encoded.coding.member != history?.pending?.member { history?.pending = nil }
+    if encoded.coding.prediction == nil { temporal?.standAlone() }
+    encoded.temporal = temporal
+    return encoded
+  }
+
+  /// - Collective: all ranks.
+  private func encodeStep(ranks: borrowing Communicator) throws -> EncodedField {
     var coding = FieldCoding(member: .lossless, workType: workType)
     coding.specials = survey.specials
     coding.request = target.bound
@@ -106,7 +133,7 @@ package final class FieldEncoder {
     }
     if forced == nil {
       lattice = try phases.measure("survey") { try findLattice(ranks: ranks) }
-      if let q = lattice, target.lossless || (target.rmse ?? .infinity) < 0.3 * q.step, !target.logarithmic {
+      if let q = lattice, target.lossless || (target.filling ?? target.rmse.map { $0 / 0.3 } ?? .infinity) < q.step, !target.logarithmic {
         // Lattices are coded in the type as stored, whatever arithmetic the bound would ask of other codecs.
         let other = workType
         workType = source.type
@@ -121,9 +148,7 @@ package final class FieldEncoder {
     if forced == nil, let flat = try runFlat(coding, ranks: ranks) { return flat }
     coding.logarithmic = target.logarithmic
     coding.bound = target.pointwise
-    let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
-    self.trial = trial
-    let encoded = trial.member == .interpolation ? try runInterpolation(coding, trial, ranks: ranks) : try runTransform(coding, trial, ranks: ranks)
+    let encoded = try runPredicted(coding, ranks: ranks) ?? runSpectral(coding, ranks: ranks) { try runTiles(coding, ranks: ranks) }
     // Steps end at 2^-24 of the range: a rate that they cannot use up may be enough to keep every bit.
     if let wanted = target.rate, bitsPerValue(encoded) < 0.98 * wanted, forced == nil {
       coding.logarithmic = false
@@ -134,6 +159,36 @@ package final class FieldEncoder {
     return encoded
   }
 
+  /// The bank's choice by the sampled tiles.
+  ///
+  /// - Collective: all ranks.
+  func bankTrial(ranks: borrowing Communicator) throws -> BankTrial {
+    let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
+    self.trial = trial
+    return trial
+  }
+  private func runTiles(_ coding: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
+    let trial = try bankTrial(ranks: ranks)
+    return trial.member == .interpolation ? try runInterpolation(coding, trial, ranks: ranks) : try runTransform(coding, trial, ranks: ranks)!
+  }
+
+  /// The member of the references, where prediction from them pays; `nil`: nothing has happened.
+  ///
+  /// - Collective: all ranks.
+  private func runPredicted(_ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField? {
+    references = usableReferences()
+    guard let newest = references.first else { return nil }
+    let own = workType
+    var coding = start
+    workType = newest.workType
+    coding.workType = workType
+    let trial = try phases.measure("trial") { try BankTrial(self, ranks: ranks) }
+    if trial.member == newest.member, let encoded = try runTransform(coding, trial, ranks: ranks) { return encoded }
+    references = []
+    workType = own
+    return nil
+  }
+
   /// Member and operating point from the trial alone; no point where steps have nothing to trade.
   ///
   /// - Collective: all ranks.
@@ -141,11 +196,11 @@ package final class FieldEncoder {
     if survey.unlisted || target.lossless { return (.lossless, nil) }
     if survey.valid == 0 || survey.constants.allSatisfy({ $0 != nil }) { return (.constant, nil) }
     if target.logarithmic || special != nil { return (.interpolation, nil) }
-    let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
-    self.trial = trial
+    let trial = try bankTrial(ranks: ranks)
+    if let pass = try spectralPreview(against: trial, ranks: ranks) { return (.spectral, OperatingPoint(edge: 16, noise: pass.rmse * pass.rmse)) }
     // The error in a cell is that of a coefficient; members other than lapped ones make it alike everywhere.
     guard let edge = trial.member.blockEdge else {
-      let error = target.rmse.map { $0 * $0 } ?? trial.step * trial.step / 12
+      let error = target.filling == nil ? target.rmse.map { $0 * $0 } ?? trial.step * trial.step / 12 : trial.step * trial.step / 12
       return (trial.member, OperatingPoint(edge: 16, noise: error))
     }
     return (trial.member, OperatingPoint(edge: edge, noise: trial.step * trial.step / 12))
@@ -393,6 +448,7 @@ package final class FieldEncoder {
     out.lengths = streams.map(\.count)
     out.streams.reserveCapacity(out.lengths.reduce(0, +))
     for s in streams { out.streams += s }
+    try ranks.agree { try checkKernelMemory() }
     let (sizes, merged) = try reduce(IntegerSums([out.streams.count]), statistics, ranks: ranks)
     out.streamBytes = sizes.values[0]
     out.statistics = merged

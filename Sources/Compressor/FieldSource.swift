@@ -14,16 +14,21 @@ public struct FieldSource {
   public var arrays: [[RawArray]]
   /// Bit patterns that are not data, beside NaN and the infinities.
   public var fillPatterns: [UInt64]
+  /// Where the cells and the components lie.
+  public var geometry: SpectralGeometry
 
-  public init(name: String, grid: Grid, type: ScalarType, components: Int, boxes: [Box], arrays: [[RawArray]], fillPatterns: [UInt64] = []) {
+  public init(name: String, grid: Grid, type: ScalarType, components: Int, boxes: [Box], arrays: [[RawArray]], fillPatterns: [UInt64] = [],
+              geometry: SpectralGeometry? = nil) {
     self.name = name; self.grid = grid; self.type = type; self.components = components
     self.boxes = boxes; self.arrays = arrays; self.fillPatterns = fillPatterns
+    self.geometry = geometry ?? SpectralGeometry(vectorOn: grid, components: components)
   }
 
   /// The same with its components in another order.
   func ordered(_ order: [Int]) -> FieldSource {
     var s = self
     s.arrays = order.map { arrays[$0] }
+    if s.geometry.axes.count == order.count { s.geometry.axes = order.map { geometry.axes[$0] } }
     return s
   }
 }

@@ -3,6 +3,7 @@ import Decomposition
 import Fields
 import MPI
 import SnapshotIO
+import Statistics
 
 /// Values of one field at one step, tile region by tile region, from a container or a snapshot.
 ///
@@ -76,14 +77,29 @@ final class ContainerValues: FieldValues {
   private let workspaces: Workspaces
   /// Masks and outliers of the transforms' tiles of this rank, by tile and component.
   private var held: [Int: FieldDecoder.Staged] = [:]
+  /// Whether synthesised values of some rank are not yet those of the field, or something may still go wrong.
+  private var mapped = true
   /// Staged tiles: those walked and the ring around them.
   private var surroundings: Surroundings?
+  private var spectral: SpectralDecoder?
+  /// What a coarser grid gets: values as they are decoded.
+  private let coarse: Bool
   private let reader: ContainerReader, field: Int, stepIndex: Int
   private let context: String
+  /// The steps before it that it takes.
+  private let chain: StepChain
+  private let history: DecodedSteps?
 
+  /// - Parameter history: where steps are decoded one after the other, what the one before left.
+  /// - Throws: beside what is corrupt, `Failure(.inputOutput)` where a container is missing that the step is predicted from.
   /// - Collective: all ranks.
-  init(_ reader: ContainerReader, _ description: FieldDescription, field: Int, stepIndex: Int, wanted: Box?, threads: Int, ranks: borrowing Communicator) throws {
-    self.reader = reader; self.field = field; self.stepIndex = stepIndex; self.threads = threads
+  ///
+  /// - Parameter coarsening: extents are divided by it; what has no levels of resolution is refused unless it is 1.
+  init(
+    _ reader: ContainerReader, _ description: FieldDescription, field: Int, stepIndex: Int, wanted: Box?, coarsening: Int = 1, history: DecodedSteps? = nil, threads: Int,
+    ranks: borrowing Communicator
+  ) throws {
+    self.reader = reader; self.field = field; self.stepIndex = stepIndex; self.threads = threads; self.history = history
     type = description.type
     components = description.components
     context = "\(reader.path): \(description.name), step \(reader.fields[field].steps[stepIndex])"
@@ -94,16 +110,44 @@ final class ContainerValues: FieldValues {
         return (c, try FieldDecoder(c, grid: description.grid, type: description.type, components: description.components))
       }
     }
-    let box = wanted ?? description.grid.box
-    walk = try TileWalk(grid: description.grid, wanted: box, ranks: ranks)
-    workspaces = Workspaces(threads)
-    let expected = walk.tiles.count * components
-    try ranks.agree {
-      guard reader.streamCount(field: field, step: stepIndex) == expected else {
-        throw SnapshotError(.badDirectory, file: reader.path, dataset: description.name, "holds \(reader.streamCount(field: field, step: stepIndex)) streams, \(expected) belong to its shape")
-      }
+    coarse = coarsening > 1
+    let level = SpectralModes.levels - 1 - coarsening.trailingZeroBitCount
+    if coarse, coding.member != .spectral, coding.member != .constant || !coding.specials.isEmpty {
+      throw Failure(.usage, "--resolution: \(description.name) is coded by tiles (\(coding.member.name)) and has no levels of resolution; leave the option out or choose other fields with -f")
     }
+    chain = try StepChain(.init(reader: reader, field: field, stepIndex: stepIndex, decoder: decoder), description, ranks: ranks)
+    var grid = description.grid
+    if coarse { grid.shape = SpectralModes.coarse(grid.shape, level: level) }
+    let box = wanted ?? grid.box
+    walk = try TileWalk(grid: grid, wanted: box, ranks: ranks)
+    workspaces = Workspaces(threads)
+    if let settings = decoder.spectral {
+      try decodeSpectral(settings, description, level, ranks: ranks)
+      return
+    }
+    if coarse { return }
+    try ranks.agree { try checkStreams(walk.tiles.count * components, description) }
     if let transform = decoder.transform { try stage(transform, box, ranks: ranks) }
+  }
+
+  private func checkStreams(_ expected: Int, _ description: FieldDescription) throws {
+    guard reader.streamCount(field: field, step: stepIndex) == expected else {
+      throw SnapshotError(.badDirectory, file: reader.path, dataset: description.name, "holds \(reader.streamCount(field: field, step: stepIndex)) streams, \(expected) belong to its shape")
+    }
+  }
+
+  /// - Collective: all ranks.
+  private func decodeSpectral(_ settings: SpectralSettings, _ d: FieldDescription, _ level: Int, ranks: borrowing Communicator) throws {
+    let outliers = coding.bound != nil ? TileGrid(shape: d.grid.shape).count * components : 0
+    let s = try SpectralDecoder(coding, settings, type: type, shape: d.grid.shape, level: level, threads: threads, ranks: ranks) {
+      try checkStreams($0 + outliers, d)
+    } read: {
+      try reader.readStreams(field: field, step: stepIndex, $0)
+    } named: { n, body in try corrupt(n.map { "\(context), chunk \($0)" } ?? context, body) }
+    spectral = s
+    var grid = d.grid
+    grid.shape = s.shape
+    surroundings = try Surroundings(have: [s.rows], arrays: s.values.map { [$0] }, elementSize: type.size, wanted: walk.regions.map(\.box), grid: grid, ranks: ranks)
   }
 
   /// Decodes the tile-local part of all tiles the walk needs, each on one rank.
@@ -122,7 +166,7 @@ final class ContainerValues: FieldValues {
       let list = all.sorted()
       needed = Array(list[list.count * ranks.rank / ranks.size..<list.count * (ranks.rank + 1) / ranks.size])
     }
-    let decoded = try ranks.agree { try decode(needed) }
+    let decoded = try ranks.agree { try decode(needed, keeping: history != nil) }
     surroundings = try Surroundings(
       have: needed.map { walk.tiles.box($0) }, arrays: (0..<components).map { c in needed.indices.map { decoded[$0 * components + c].values } },
       elementSize: coding.workType.size, wanted: walk.regions.map { transform.synthesisInput(for: $0.box) }, grid: grid, ranks: ranks)
@@ -130,32 +174,75 @@ final class ContainerValues: FieldValues {
     if needed == mine {
       for (i, t) in needed.enumerated() { for c in 0..<components { held[t * components + c] = light(decoded[i * components + c]) } }
     } else {
-      let here = try ranks.agree { try decode(mine) }
-      for (i, t) in mine.enumerated() { for c in 0..<components { held[t * components + c] = light(here[i * components + c]) } }
+      let here = try ranks.agree { try parts(mine) }
+      for (i, t) in mine.enumerated() { for c in 0..<components { held[t * components + c] = here[i * components + c] } }
     }
+    // The wavelet needs memory that may be missing.
+    mapped = try ranks.allReduce(plain && coding.member != .wavelet97 && !mine.contains(where: touched) ? 0 : 1, .max) > 0
   }
   private func light(_ s: FieldDecoder.Staged) -> FieldDecoder.Staged {
     var l = s
+    l.coefficients = nil
     l.values = RawArray(box: Box(lower: s.values.box.lower, upper: s.values.box.lower), elementSize: 1)
     return l
   }
 
   /// Streams of tiles, decoded: tile by tile, components inside.
-  private func decode(_ tiles: [Int]) throws -> [FieldDecoder.Staged] {
-    let numbers = tiles.flatMap { t in (0..<components).map { t * components + $0 } }
-    let bytes = try reader.readStreams(field: field, step: stepIndex, numbers)
-    let out = Slots<FieldDecoder.Staged?>(numbers.count, nil), failures = Slots<(any Error)?>(numbers.count, nil)
-    parallelFor(numbers.count, threads: threads) { i in
-      do {
-        out[i] = try decoder.stage(bytes[i], box: walk.tiles.box(numbers[i] / components), component: numbers[i] % components, workspace: workspaces.of(i, numbers.count))
-      } catch { failures[i] = error }
+  private func decode(_ tiles: [Int], keeping: Bool = false) throws -> [FieldDecoder.Staged] {
+    let streams = tiles.flatMap { t in (0..<components).map { (stream: t * components + $0, box: walk.tiles.box(t), component: $0) } }
+    let references = try chain.coefficients(of: streams, known: history, threads: threads)
+    let staged = try each(streams) { bytes, i in
+      try decoder.stage(
+        bytes, box: streams[i].box, component: streams[i].component, references: references.map { $0[i] }, keeping: keeping,
+        workspace: workspaces.of(i, streams.count))
     }
-    for i in numbers.indices { if let e = failures[i] { try corrupt("\(context), tile \(numbers[i] / components)") { throw e } } }
+    if keeping {
+      let link = StepChain.Link(reader: reader, field: field, stepIndex: stepIndex, decoder: decoder)
+      history!.keep(staged.map { $0.coefficients! }, of: link, streams.map(\.stream), before: references)
+    }
+    return staged
+  }
+  /// What streams of tiles say beside their values.
+  private func parts(_ tiles: [Int]) throws -> [FieldDecoder.Staged] {
+    let streams = tiles.flatMap { t in (0..<components).map { (stream: t * components + $0, box: walk.tiles.box(t), component: $0) } }
+    return try each(streams) { bytes, i in try decoder.parts(TileStream(bytes), box: streams[i].box) }
+  }
+  private func each(
+    _ streams: [(stream: Int, box: Box, component: Int)], _ body: ([UInt8], Int) throws -> FieldDecoder.Staged
+  ) throws -> [FieldDecoder.Staged] {
+    let first = spectral?.chunkCount ?? 0
+    let bytes = coarse ? streams.map { _ in [] } : try reader.readStreams(field: field, step: stepIndex, streams.map { first + $0.stream })
+    let out = Slots<FieldDecoder.Staged?>(streams.count, nil), failures = Slots<(any Error)?>(streams.count, nil)
+    parallelFor(streams.count, threads: threads) { i in
+      do { out[i] = try body(bytes[i], i) } catch { failures[i] = error }
+    }
+    for i in streams.indices { if let e = failures[i] { try corrupt("\(context), tile \(streams[i].stream / components)") { throw e } } }
     return out.array.map { $0! }
   }
 
   func values(round: Int, ranks: borrowing Communicator) throws -> [RawArray]? {
     let region = round < walk.regions.count ? walk.regions[round] : nil
+    if spectral != nil {
+      var cells: [RawArray] = []
+      try surroundings!.forEachComponent(of: region?.box, ranks: ranks) { _, m in cells.append(m.array(holding: region!.box)) }
+      return try ranks.agree { () -> [RawArray]? in
+        guard let region else { return nil }
+        let out = cells.map { c in
+          if c.box == region.box { return c }
+          let a = RawArray(box: region.box, type: type)
+          a.copy(a.box, from: c)
+          return a
+        }
+        if coding.bound == nil || coarse { return out }
+        let tiles = Array(region.tiles), parts = try decode(tiles)
+        try assemble(tiles, out) { parts[$0 * components + $1] } values: { i, c in
+          let a = RawArray(box: walk.tiles.box(tiles[i]), type: type)
+          a.copy(a.box, from: out[c])
+          return a
+        }
+        return out
+      }
+    }
     guard let transform = decoder.transform else {
       return try ranks.agree { () -> [RawArray]? in
         guard let region else { return nil }
@@ -173,10 +260,10 @@ final class ContainerValues: FieldValues {
       transform.synthesise(cells, core: box!, into: out)
       synthesised.append(out)
     }
+    if !mapped { return box == nil ? nil : synthesised }
     return try ranks.agree { () -> [RawArray]? in
+      try checkKernelMemory()
       guard let region else { return nil }
-      // Where nothing was mapped, values are as they are but in tiles with outliers or special values.
-      let plain = coding.workType == type && coding.offset == 0 && !coding.logarithmic
       let out = plain ? synthesised : (0..<components).map { _ in RawArray(box: region.box, type: type) }
       let tiles = plain ? region.tiles.filter(touched) : Array(region.tiles)
       try assemble(tiles, out) { held[tiles[$0] * components + $1]! } values: { i, c in
@@ -187,6 +274,9 @@ final class ContainerValues: FieldValues {
       return out
     }
   }
+
+  /// Whether nothing was mapped: values are as they are but in tiles with outliers or special values.
+  private var plain: Bool { coding.workType == type && coding.offset == 0 && !coding.logarithmic }
 
   /// Whether a tile has outliers or special values in some component.
   private func touched(_ tile: Int) -> Bool {

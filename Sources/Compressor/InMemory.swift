@@ -10,14 +10,19 @@ public import SnapshotIO
 /// Encodes one field at one step.
 ///
 /// - Parameter member: one codec instead of the choice of the bank.
+/// - Parameter tileAccess: leaves out members that need more than the streams around a tile to decode it.
 /// - Parameter verify: whether every stream is decoded again and the errors are measured.
+/// - Parameter temporal: the series that the step belongs to: what it may be predicted from, by the field's name. The caller commits the step there.
 /// - Parameter phases: collects the seconds of each phase of this rank.
 /// - Collective: all ranks.
 public func encodeField(
-  _ source: FieldSource, bound: ErrorBound, member: FieldCoding.Member? = nil, threads: Int = 1, verify: Bool = true,
-  phases: PhaseClock = PhaseClock(), ranks: borrowing Communicator
+  _ source: FieldSource, bound: ErrorBound, member: FieldCoding.Member? = nil, tileAccess: Bool = false, temporal: TemporalSeries? = nil, threads: Int = 1,
+  verify: Bool = true, phases: PhaseClock = PhaseClock(), ranks: borrowing Communicator
 ) throws -> EncodedField {
-  try FieldEncoder(source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks).encode(ranks: ranks)
+  let encoder = try FieldEncoder(source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks)
+  encoder.tileAccess = tileAccess
+  encoder.history = temporal?.history(of: source.name)
+  return try encoder.encode(ranks: ranks)
 }
 
 /// The same with observables to be kept and views to be restored, as by `--keep` and `--restoration`; unit spacing.
@@ -71,4 +76,23 @@ public func decodeContainer(
   for round in 0..<values.walk.rounds {
     if let part = try values.values(round: round, ranks: ranks) { try body(part) }
   }
+}
+
+/// Decodes a box of one step of one field on this process alone, from the tiles that touch it.
+///
+/// - Parameter region: Cells of the field's grid, in storage order.
+/// - Returns: One array per component on `region`, stored type.
+public func decodeRegion(_ reader: ContainerReader, field: Int, stepIndex: Int, region: Box, threads: Int = 1) throws -> [RawArray] {
+  let alone = Communicator.alone()
+  let d = try descriptions(reader)[field]
+  guard !region.isEmpty, d.grid.box.contains(region) else {
+    throw Failure(.usage, "\(reader.path): region \(region) of \(d.name) is empty or not inside \(d.grid.box)")
+  }
+  let values = try ContainerValues(reader, d, field: field, stepIndex: stepIndex, wanted: region, threads: threads, ranks: alone)
+  let out = (0..<d.components).map { _ in RawArray(box: region, type: d.type) }
+  for round in 0..<values.walk.rounds {
+    guard let part = try values.values(round: round, ranks: alone) else { continue }
+    for (c, a) in part.enumerated() { out[c].copy(a.box.intersection(region), from: a) }
+  }
+  return out
 }

@@ -123,12 +123,12 @@ extension FieldEncoder {
       prediction: InterpolationCodec.choose(from: statistics))!
   }
 
-  /// Open-loop prediction costs at the step that a uniform error would have.
+  /// Open-loop prediction costs at the step that interpolation is going to have.
   ///
   /// - Collective: all ranks.
   func predictionStatistics(_ units: [Unit], _ workspaces: Workspaces, ranks: borrowing Communicator) throws -> [Int64] {
     let (lower, upper) = workRange
-    let s = max((target.rmse ?? survey.range * 1e-3) * 12.0.squareRoot(), (upper - lower) * 0x1p-24)
+    let s = max(target.filling ?? (target.rmse ?? survey.range * 1e-3) * 12.0.squareRoot(), (upper - lower) * 0x1p-24)
     let settings = InterpolationSettings(lower: lower, upper: upper, step: s)!
     let slots = Slots<[Int64]>(units.count, [])
     parallelFor(units.count, threads: threads) { i in

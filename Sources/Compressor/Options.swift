@@ -90,6 +90,12 @@ public struct CompressOptions: Sendable {
   public var maximumPSNRLoss: Double?
   /// What `decompress --restore` is to be able to put right.
   public var restoration: Set<RestorationKind> = []
+  /// Only codecs that decode a tile from the streams around it.
+  public var tileAccess = false
+  /// Steps are predicted from those before, every so many stand alone; `nil`: all stand alone.
+  public var temporal: Int?
+  /// A container in the folder of the output whose last steps the first ones are predicted from.
+  public var after: String?
 
   public init(input: String, output: String, bound: ErrorBound) {
     self.input = input; self.output = output; self.bound = bound
@@ -109,6 +115,8 @@ public struct DecompressOptions: Sendable {
   public var steps: Range<Int>?
   /// One range per spatial axis, storage order (z, y, x); `nil`: everything.
   public var region: [Range<Int>]?
+  /// Extents are divided by this: 1, 2 or 4; fields with levels of resolution only.
+  public var coarsening = 1
   /// Also writes a description for visualisation tools beside the output.
   public var xdmf = false
   /// Puts back what `restoration` stored; the result no longer promises a pointwise bound.

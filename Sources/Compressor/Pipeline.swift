@@ -63,6 +63,10 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
   let phases = PhaseClock()
   try ranks.agree { try refuseOverwriting(o.input, with: o.output) }
   let input = try phases.measure("open") { try SnapshotInput.open(o.input, snapshotOptions(o.reading, fields: o.fields), ranks: ranks) }
+  let before = try o.after.map { path in
+    try ranks.agree { try refuseForeign(path, for: o.output) }
+    return try phases.measure("open") { try ContainerReader.open(path, ranks: ranks) }
+  }
   let forced = try o.codec.map { name in
     guard let m = FieldCoding.Member(name: name) else { throw Failure(.usage, "--codec \(name): known are \(FieldCoding.Member.allCases.map(\.name).joined(separator: ", "))") }
     return m
@@ -94,6 +98,11 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
     for (number, f) in input.fields.enumerated() {
       let steps = try selectedSteps(o.steps, of: f.steps, in: "\(o.input): \(f.name)")
       let slot = try writer?.addField(name: f.name, description: f.encode(), ranks: ranks)
+      let series = try o.temporal.map { interval in
+        let series = TemporalSeries(keyInterval: interval)
+        if let before { try phases.measure("decode") { try series.resume(after: before, f, threads: o.threads, ranks: ranks) } }
+        return series
+      }
       for step in steps {
         try checkInterruption(ranks)
         let bound = o.bound(for: f.name)
@@ -102,8 +111,10 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
         request.kept = try keptObservables(keep, f, bound: bound)
         if !request.kept.isEmpty || !o.restoration.isEmpty { request.coordinates = try ranks.agree { try ObservationPlan.coordinates(of: f, input.positions[number]) } }
         request.maximumLoss = o.maximumPSNRLoss
+        request.tileAccess = o.tileAccess
         request.restoration = restorationKinds(o.restoration, f)
-        let aligned = try encodeAligned(request, source, bound: bound, forced: forced, threads: o.threads, check: o.verify, phases: phases, ranks: ranks)
+        let aligned = try encodeAligned(
+          request, source, bound: bound, forced: forced, temporal: series, threads: o.threads, check: o.verify, phases: phases, ranks: ranks)
         let encoded = aligned.field
         let header = encoded.coding.serialised
         var stored = StoredBytes(streams: encoded.streamBytes, header: header.count)
@@ -119,7 +130,8 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
         guard line.boundKept != false else {
           throw Failure(.boundViolated, "\(f.name), step \(step): \(boundText(line)); nothing was written")
         }
-        progress("\(f.name)  step \(step)  \(line.transform)  \(short(line.bitsPerValue)) bits/value  psnr \(short(line.psnrDB)) dB")
+        series?.commit(step: step)
+        progress("\(f.name)  step \(step)  \(line.transform)\(line.temporal?.predicted == true ? ", predicted" : "")  \(short(line.bitsPerValue)) bits/value  psnr \(short(line.psnrDB)) dB")
       }
     }
     if let writer {
@@ -149,7 +161,8 @@ func readSource(_ input: SnapshotInput, _ field: Int, _ step: Int, ranks: borrow
       return [a]
     }
   }
-  return FieldSource(name: f.name, grid: f.grid, type: f.type, components: f.components, boxes: [box], arrays: arrays, fillPatterns: f.fillValues)
+  return FieldSource(name: f.name, grid: f.grid, type: f.type, components: f.components, boxes: [box], arrays: arrays, fillPatterns: f.fillValues,
+    geometry: SpectralGeometry(f, positions: input.positions[field]))
 }
 
 /// Decodes a container, or part of it, into an HDF5 or NetCDF-4 file.
@@ -177,7 +190,8 @@ public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, pr
     guard let first = steps.first, let last = steps.last else {
       throw Failure(.usage, "\(o.input): \(d.name) holds steps \(stored.first ?? 0):\((stored.last ?? -1) + 1), none of those asked for")
     }
-    outputs.append(OutputField(d, steps: stored[first]..<stored[last] + 1, region: region))
+    let coarse = o.coarsening > 1 ? SpectralModes.coarse(d.grid.shape, level: SpectralModes.levels - 1 - o.coarsening.trailingZeroBitCount) : nil
+    outputs.append(OutputField(d, steps: stored[first]..<stored[last] + 1, region: region, coarse: coarse))
     regions.append(region)
     stepLists.append(steps)
   }
@@ -198,14 +212,15 @@ public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, pr
   var report = Report()
   do {
     for (n, i) in chosen.enumerated() {
-      let d = all[i]
+      let d = all[i], history = try ranks.agree { try DecodedSteps(reader, field: i) }
       for s in stepLists[n] {
         try checkInterruption(ranks)
         let step = reader.fields[i].steps[s]
         let values = try phases.measure("decode") {
-          try ContainerValues(reader, d, field: i, stepIndex: s, wanted: regions[n], threads: o.threads, ranks: ranks)
+          try ContainerValues(reader, d, field: i, stepIndex: s, wanted: regions[n], coarsening: o.coarsening, history: history, threads: o.threads, ranks: ranks)
         }
-        try writeField(values, d, n, step, regions[n] ?? d.grid.box, restore: o.restore, context: o.input, to: file, phases, ranks: ranks)
+        let written = outputs[n].coarse.map { d.resized(to: $0, periodic: d.grid.periodic) } ?? d
+        try writeField(values, written, n, step, regions[n] ?? written.grid.box, restore: o.restore, context: o.input, to: file, phases, ranks: ranks)
         report.result.fields.append(storedReport(d, step: step, values.coding, reader.stored(field: i, step: s)))
         progress("\(d.name)  step \(step)  \(values.coding.member.name)")
       }
@@ -278,12 +293,12 @@ public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: 
     o.observe, all, positions: others.indices.map { i in others[i].map { original!.positions[$0] } ?? [] }, ranks: ranks)
   var report = Report()
   for (i, d) in all.enumerated() {
-    let other = others[i]
+    let other = others[i], history = try ranks.agree { try DecodedSteps(reader, field: i) }
     for s in reader.fields[i].steps.indices {
       try checkInterruption(ranks)
       let step = reader.fields[i].steps[s]
       let values = try phases.measure("decode") {
-        try ContainerValues(reader, d, field: i, stepIndex: s, wanted: nil, threads: o.threads, ranks: ranks)
+        try ContainerValues(reader, d, field: i, stepIndex: s, wanted: nil, history: history, threads: o.threads, ranks: ranks)
       }
       var line = storedReport(d, step: step, values.coding, reader.stored(field: i, step: s))
       if let original, let other {
@@ -360,7 +375,12 @@ public func inspect(_ o: InspectOptions, ranks: borrowing Communicator, progress
   for (i, d) in all.enumerated() {
     for s in reader.fields[i].steps.indices {
       let coding = try ranks.agree { try corrupt("\(o.input): \(d.name)") { try FieldCoding(serialised: try reader.header(field: i, step: s)) } }
-      report.result.fields.append(storedReport(d, step: reader.fields[i].steps[s], coding, reader.stored(field: i, step: s)))
+      var line = storedReport(d, step: reader.fields[i].steps[s], coding, reader.stored(field: i, step: s))
+      for (n, r) in (coding.prediction?.references ?? []).enumerated() {
+        let there = try ranks.allReduce(StepChain.isThere(r, beside: reader) ? 1 : 0, .min)
+        if there == 0 { line.temporal!.references[n] += " (missing)" }
+      }
+      report.result.fields.append(line)
     }
   }
   report.result.containerOverheadBytes = try reader.sizes().overhead

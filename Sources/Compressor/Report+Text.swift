@@ -43,6 +43,10 @@ extension FieldReport {
       let p = storedParts
       row("", "streams \(bytes(p.streams)), index \(bytes(p.index)), tables \(bytes(p.tables)), side \(bytes(p.side))")
     } else if rawBytes > 0 { row("size", bytes(rawBytes)) }
+    if let t = temporal {
+      let gain = t.gain.isFinite ? "  \(t.predicted ? "saves" : "would save") about \(short(100 * t.gain)) %" : ""
+      row("temporal", (t.predicted ? "from step \(t.references.joined(separator: " and ")), key step \(t.keyStep)" : "stands alone") + gain)
+    }
     if masked > 0 { row("masked", "\(masked) of \(masked + validValues) values") }
     if maxAbsError.isFinite {
       row("largest error", precise(maxAbsError))

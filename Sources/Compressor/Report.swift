@@ -66,6 +66,22 @@ public struct FieldReport: Codable, Equatable, Sendable {
   @OrNull public var aligned: Aligned?
   /// What `decompress --restore` can put right; `nil`: nothing.
   @OrNull public var restoration: Restored?
+  /// How it is predicted from other steps; `nil`: it is no step of a series.
+  @OrNull public var temporal: Temporal?
+
+  public struct Temporal: Codable, Equatable, Sendable {
+    public var predicted: Bool
+    /// Number of the step that decoding begins with.
+    public var keyStep: Int
+    /// Steps since then.
+    public var position = 0
+    /// Steps that it is predicted from, the newest first: `3`, or `3 of 0000000003.ald`.
+    public var references: [String] = []
+    /// Estimated share of the bits that prediction saves, also where that was too little to use it; known when coding only.
+    @Number public var gain: Double = .nan
+    public init(predicted: Bool, keyStep: Int) { self.predicted = predicted; self.keyStep = keyStep }
+    enum CodingKeys: String, CodingKey { case predicted, position, references, gain, keyStep = "key_step" }
+  }
 
   public struct Aligned: Codable, Equatable, Sendable {
     /// `uniform`, `diagonal` (a step per band) or `nearest-plane` (the same with shaped rounding).
@@ -168,6 +184,8 @@ public struct ObservableReport: Codable, Equatable, Sendable {
     @Number public var chance: Double = .nan
     @Numbers public var ci: [Double] = []
     public var k = 0
+    /// Of observable and rate, whitened by the quantiser; from `align` only.
+    @Number public var rateOverlap: Double = .nan
     @Number public var cv2: Double = .nan
     @Number public var maxGainDB: Double = .nan
     @Number public var predictedCostDB: Double = .nan
@@ -185,7 +203,7 @@ public struct ObservableReport: Codable, Equatable, Sendable {
     public var verdict = ""
     public init() {}
     enum CodingKeys: String, CodingKey {
-      case overlap, chance, ci, k, cv2, verdict, maxGainDB = "max_gain_db", predictedCostDB = "predicted_cost_db"
+      case overlap, chance, ci, k, rateOverlap = "rate_overlap", cv2, verdict, maxGainDB = "max_gain_db", predictedCostDB = "predicted_cost_db"
       case predictedGainDB = "predicted_gain_db", predictedCostBits = "predicted_cost_bits"
       case tenfoldCostDB = "tenfold_cost_db", tenfoldCostBits = "tenfold_cost_bits"
       case cv2CI = "cv2_ci", maxGainCI = "max_gain_ci", predictedCostCI = "predicted_cost_ci"

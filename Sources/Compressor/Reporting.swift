@@ -7,7 +7,8 @@ import SnapshotIO
 import Statistics
 
 func describe(_ r: inout FieldReport, _ d: FieldDescription) {
-  if let t = d.times, r.step < t.count { r.time = t[r.step] }
+  // Without a time axis the only time is that of the only step, whatever its number.
+  if let t = d.times, (d.timeAxis == nil ? 0 : r.step) < t.count { r.time = t[d.timeAxis == nil ? 0 : r.step] }
   r.shape = d.axes.enumerated().filter { $0.element != "t" }.map { d.shape[$0.offset] }
   r.type = d.type.name
   r.rawBytes = d.valuesPerStep * d.type.size
@@ -18,6 +19,12 @@ private func set(_ r: inout FieldReport, _ coding: FieldCoding, _ stored: Stored
   r.bound = .init(kind: coding.request.kind, value: coding.request == .lossless ? .nan : coding.request.value, absolute: coding.absolute)
   r.transform = coding.member.name + (coding.logarithmic ? "-log" : "")
   r.granted = coding.member == .lossless || coding.member == .constant ? 0 : (coding.logarithmic ? .nan : coding.bound ?? .nan)
+  if let p = coding.prediction {
+    var t = FieldReport.Temporal(predicted: true, keyStep: p.key)
+    t.position = p.position
+    t.references = p.references.map { $0.file.isEmpty ? String($0.step) : "\($0.step) of \($0.file)" }
+    r.temporal = t
+  }
   r.storedParts = .init(streams: stored.streams, index: stored.index, tables: coding.tables.count, side: stored.header - coding.tables.count)
 }
 
@@ -45,6 +52,10 @@ func fill(_ r: inout FieldReport, _ a: AlignedField) {
 /// What the encoder measured.
 func fieldReport(_ d: FieldDescription, step: Int, _ e: EncodedField, _ stored: StoredBytes) -> FieldReport {
   var r = storedReport(d, step: step, e.coding, stored)
+  if let t = e.temporal {
+    if r.temporal == nil { r.temporal = .init(predicted: false, keyStep: step) }
+    r.temporal!.gain = t.gain
+  }
   r.masked = e.survey.masked
   r.validValues = e.survey.valid
   if e.statistics.isEmpty || e.statistics.allSatisfy({ $0.count == 0 }) {
@@ -137,6 +148,18 @@ func refuseOverwriting(_ input: String, with output: String) throws {
   }
 }
 
+/// - Throws: `Failure` where `path` is not beside `output`, or is what will be replaced: references are found in the folder of what they serve.
+func refuseForeign(_ path: String, for output: String) throws {
+  func folder(_ p: String) -> String { p.lastIndex(of: "/").map { String(p[...$0]) } ?? "./" }
+  var s = stat(), t = stat()
+  guard stat(folder(path), &s) == 0, stat(folder(output), &t) == 0, s.st_dev == t.st_dev && s.st_ino == t.st_ino else {
+    throw Failure(.usage, "--after \(path): must be in the folder of the output")
+  }
+  if stat(path, &s) == 0 && stat(output, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino {
+    throw Failure(.usage, "--after \(path): is the output itself")
+  }
+}
+
 /// The cells of a region given per spatial axis.
 func regionBox(_ r: [Range<Int>], _ d: FieldDescription, _ path: String) throws -> Box {
   let n = d.grid.dimensions
@@ -167,7 +190,7 @@ func finishRun(_ report: inout Report, _ command: String, _ threads: Int, _ phas
   var usage = rusage()
   getrusage(__rusage_who_t(0), &usage)  // RUSAGE_SELF
   // Every rank has run the same phases, though those without cells may have skipped one: a fixed list.
-  let names = ["open", "read", "survey", "trial", "step", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"]
+  let names = ["open", "read", "survey", "trial", "step", "predict", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"]
   let traffic = names.map { phases.traffic(of: $0) }
   let mine = [Double(usage.ru_maxrss) * 1024] + names.map { phases.seconds(of: $0) } + traffic.map { Double($0.bytes + $0.collectiveBytes) }
     + traffic.map { Double($0.messages) } + traffic.map { Double($0.collectives) }

@@ -79,15 +79,11 @@ private func sweep(
     progress("\(source.name)  \(short(outcome.bits)) bits/value  weight 0")
   }
   let transform = member!.transform(source.grid) as! LappedOrthogonalTransform
-  let subjects = observer.observables.indices.map { j in
-    BandAlignment.Subject(observable: observer.observables[j], value: observer.values[j],
-                          meanSquare: observer.squares[j] / Double(max(1, observer.counts[j])))
-  }
   let alignment = try phases.measure("align") {
-    try BandAlignment(subjects, source, SampledBlocks(transform, count: 32, ranks: ranks), original: { observer.original }, on: domain, ranks: ranks)
+    try BandAlignment(observer.subjects(), source, SampledBlocks(transform, count: 32, ranks: ranks), original: { observer.original }, on: domain, ranks: ranks)
   }
   for (r, rate) in o.rates.enumerated() {
-    let (encoder, field, base) = plain[r], theta = field.coding.step * field.coding.step / 12
+    let (encoder, field, base) = plain[r], theta = field.coding.step * field.coding.step / 12, rounding = try alignment.rounding(noise: theta)
     // d ln D / d bits and d ln P / d bits between neighbouring rates, to bring cells to the baseline's rate; 6.02 dB per bit where there is one.
     func slope(_ value: (Outcome) -> Double) -> Double {
       let other = plain[r > 0 ? r - 1 : min(1, plain.count - 1)].outcome
@@ -105,7 +101,7 @@ private func sweep(
         var c = SweepReport.Cell(observable: wanted.names[j])
         c.rate = rate; c.weight = lambda; c.bitsPerValue = shaped.bits; c.baseBits = base.bits; c.tableBits = shaped.tableBits
         c.psnrDB = 20 * log10(base.range / base.rmse)
-        c.error = shaped.errors[j]; c.baseError = base.errors[j]; c.predictedError = alignment.error(j, noise: theta)
+        c.error = shaped.errors[j]; c.baseError = base.errors[j]; c.predictedError = try alignment.error(j, rounding)
         c.predictedCostDB = p.cost; c.predictedGainDB = p.gain
         c.costDB = decibels(ln: 2 * log(shaped.rmse / base.rmse) - excess * slope { $0.rmse })
         c.gainDB = decibels(ln: 2 * log(base.errors[j] / shaped.errors[j]) + excess * slope { $0.errors[j] })

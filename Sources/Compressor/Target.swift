@@ -16,7 +16,10 @@ struct Target: Sendable {
   /// What is printed and stored as the absolute bound; NaN where there is none.
   var absolute = Double.nan
 
-  /// bound / rmse where a pointwise bound is asked: with Gaussian errors 1.4 % of the points become outliers.
+  /// Step of the interpolation whose errors, uniform or smaller, just fill a pointwise bound: no outliers, bound / rmse >= 1.73.
+  var filling: Double?
+
+  /// bound / rmse of a transform where a pointwise bound is asked: with Gaussian errors 1.4 % of the points become outliers.
   /// Source: measured optimum of bytes at SPERR's quality, between 2.25 and 2.5.
   static let boundOverRmse = 2.44
 
@@ -35,6 +38,7 @@ struct Target: Sendable {
       // (1 + e) in either direction; a hair less, so that rounding to the stored type rarely makes outliers.
       let inLog = log2(1 + e) * (1 - 0x1p-10)
       rmse = inLog / Target.boundOverRmse
+      filling = 2 * inLog
       if e < 8 * ulp { lossless = true; absolute = 0 }
       return
     case .rate(let r):
@@ -49,6 +53,8 @@ struct Target: Sendable {
     if case .psnr = bound { rmse = absolute } else {
       pointwise = absolute
       rmse = absolute / Target.boundOverRmse
+      // What rounding to the stored type and to units adds is taken off.
+      filling = 2 * max(absolute / 2, absolute - survey.magnitude * ulp) * (1 - 0x1p-20)
     }
     // Below the resolution of the type, or beyond 32-bit integers, nothing is saved by losing bits.
     if absolute < survey.magnitude * ulp || absolute * 0x1p27 < survey.range { lossless = true }

@@ -25,10 +25,12 @@ struct QuantiserError {
   /// Reconstruction shifts in 1/256 of a step.
   var shifts: [UInt8] = [0, 0, 0]
   var largest = 0.0
+  /// Share of the coefficients that are not zero.
+  var active = 0.0
 
   /// - Collective: all ranks.
-  init(_ coefficients: [RawArray], step: Double, threads: Int, ranks: borrowing Communicator) throws {
-    var k = ald_quantiser(step: step, inverse: 1 / step, dead_zone: 0, shift: (0, 0, 0))
+  init(_ coefficients: [RawArray], step: Double, deadZone: Double = 0, threads: Int, ranks: borrowing Communicator) throws {
+    var k = ald_quantiser(step: step, inverse: 1 / step, dead_zone: deadZone, shift: (0, 0, 0))
     let slots = Slots<[Double]>(coefficients.count, [])
     withUnsafePointer(to: &k) { k in
       let k = Unchecked(k)
@@ -49,16 +51,18 @@ struct QuantiserError {
       top = max(top, slots[i][7])
     }
     let (s, n, m) = try reduce(sums, IntegerSums([cells]), Extremes(maxima: [top]), ranks: ranks)
-    var e = s[0].value
+    var e = s[0].value, coded = 0.0
     for j in 0..<3 {
       let count = s[1 + 2 * j].value, sum = s[2 + 2 * j].value
       // |c|/step - |q| averages to -shift.
       let code = count > 0 ? min(max((-sum / count * 256).rounded(), 0), 120) : 0
+      coded += count
       let shift = code / 256
       shifts[j] = UInt8(code)
       e += 2 * shift * sum + count * shift * shift
     }
     largest = m.maxima[0]
+    active = n.values[0] > 0 ? coded / Double(n.values[0]) : 0
     meanSquare = n.values[0] > 0 ? e * step * step / Double(n.values[0]) : 0
   }
 }
@@ -97,8 +101,8 @@ extension QuantiserError {
   }
 }
 
-func quantiser(step: Double, shifts: [UInt8]) -> ald_quantiser {
-  ald_quantiser(step: step, inverse: 1 / step, dead_zone: 0,
+func quantiser(step: Double, shifts: [UInt8], deadZone: Double = 0) -> ald_quantiser {
+  ald_quantiser(step: step, inverse: 1 / step, dead_zone: deadZone,
                 shift: (Double(shifts[0]) / 256, Double(shifts[1]) / 256, Double(shifts[2]) / 256))
 }
 
@@ -165,9 +169,9 @@ final class TransformTrial: MemberTrial {
     let e = try QuantiserError(coefficients, step: step, threads: encoder.threads, ranks: ranks)
     let k = quantiser(step: step, shifts: e.shifts)
     let quantised = quantise(coefficients, k, threads: encoder.threads)
-    let model = try shapes.model(of: quantised, ranks: ranks)
+    let model = try shapes.model(of: quantised.map { ($0, 0) }, ranks: ranks)
     var histogram = [UInt32](repeating: 0, count: histogramSize)
-    for q in quantised { shapes.symbols(q, model).0.add(to: &histogram) }
+    for q in quantised { shapes.symbols(q, component: 0, model).0.add(to: &histogram) }
     let h = try reducedHistogram(histogram, ranks: ranks)
     return (estimatedBits(h, share: share) / Double(max(1, count)), e.meanSquare.squareRoot())
   }

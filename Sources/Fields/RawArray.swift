@@ -33,6 +33,13 @@ public final class RawArray: @unchecked Sendable {
 
   @inlinable public func bound<T>(to: T.Type) -> UnsafeMutablePointer<T> { pointer.assumingMemoryBound(to: T.self) }
 
+  /// A copy.
+  public var duplicate: RawArray {
+    let a = RawArray(box: box, elementSize: elementSize)
+    a.pointer.copyMemory(from: pointer, byteCount: byteCount)
+    return a
+  }
+
   /// Copies the cells of `part` (inside both boxes) from `source`.
   public func copy(_ part: Box, from source: RawArray) {
     precondition(elementSize == source.elementSize)

@@ -10,6 +10,17 @@ extension Handle {
     return try? Handle("H5Aopen", H5Aopen(id, name, 0))
   }
 
+  /// Names of all attributes, ascending.
+  public func attributeNames() -> [String] {
+    guard let n = try? info().attributes else { return [] }
+    return (0..<n).compactMap { i in
+      let length = H5Aget_name_by_idx(id, ".", H5_INDEX_NAME, H5_ITER_INC, hsize_t(i), nil, 0, 0)
+      guard length > 0 else { return nil }
+      var buffer = [CChar](repeating: 0, count: length + 1)
+      return H5Aget_name_by_idx(id, ".", H5_INDEX_NAME, H5_ITER_INC, hsize_t(i), &buffer, buffer.count, 0) > 0 ? HDF5.string(buffer) : nil
+    }
+  }
+
   /// Numbers of an integer, enum or floating attribute (scalar or array).
   public func numbers(_ name: String) -> [Double]? {
     guard let a = attribute(name), let c = try? a.elementClass(attribute: true), let shape = try? a.shape(attribute: true)

@@ -31,6 +31,7 @@ extension Communicator {
   ///
   /// - Collective: all ranks, equal counts.
   public borrowing func allReduce<T: MPIScalar>(_ values: [T], _ operation: ReductionOperation) throws -> [T] {
+    if size == 1 { return values }
     var out = values
     let piece = max(1, largestMessage / MemoryLayout<T>.stride)
     try out.withUnsafeMutableBufferPointer { b in
@@ -47,7 +48,7 @@ extension Communicator {
 
   /// - Collective: all ranks.
   public borrowing func allReduce<T: MPIScalar>(_ value: T, _ operation: ReductionOperation) throws -> T {
-    try allReduce([value], operation)[0]
+    size == 1 ? value : try allReduce([value], operation)[0]
   }
 
   /// Integer sums (modulo 2^64), minima and maxima in one call; the same bits for any number of ranks.
@@ -57,6 +58,7 @@ extension Communicator {
   public borrowing func allReduce(
     sums: inout [Int64], minima: inout [Double], maxima: inout [Double]
   ) throws {
+    if size == 1 { return }
     // One element of the message type: counts in front, so that the operator needs no other knowledge.
     let words = 3 + sums.count + minima.count + maxima.count
     precondition(words < Int(Int32.max), "reduction message too long")
@@ -101,6 +103,7 @@ extension Communicator {
   ///
   /// - Collective: all ranks.
   public borrowing func exclusiveScan(_ value: Int) throws -> Int {
+    if size == 1 { return 0 }
     var v = value, out = 0
     Traffic.contributed(8)
     try check("MPI_Exscan", MPI_Exscan(&v, &out, 1, cmpi_int64(), cmpi_sum(), handle))
@@ -108,12 +111,13 @@ extension Communicator {
   }
 
   /// - Collective: all ranks.
-  public borrowing func barrier() throws { try check("MPI_Barrier", MPI_Barrier(handle)) }
+  public borrowing func barrier() throws { if size > 1 { try check("MPI_Barrier", MPI_Barrier(handle)) } }
 
   /// The bytes of rank `root` on all ranks; what other ranks pass is ignored.
   ///
   /// - Collective: all ranks; two calls, more above `largestMessage` bytes.
   public borrowing func broadcast(_ bytes: [UInt8], from root: Int = 0) throws -> [UInt8] {
+    if size == 1 { return bytes }
     var count = bytes.count
     Traffic.contributed(rank == root ? 8 : 0)
     try check("MPI_Bcast", MPI_Bcast(&count, 1, cmpi_int64(), Int32(root), handle))
@@ -126,6 +130,7 @@ extension Communicator {
   ///
   /// - Collective: all ranks.
   public borrowing func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int = 0) throws {
+    if size == 1 { return }
     var at = 0
     while at < buffer.count {
       let n = min(largestMessage, buffer.count - at)
@@ -139,6 +144,7 @@ extension Communicator {
   ///
   /// - Collective: all ranks; two calls, or one broadcast per rank where they come to more than `largestMessage` bytes.
   public borrowing func allGather(_ bytes: [UInt8]) throws -> [[UInt8]] {
+    if size == 1 { return [bytes] }
     let counts = try gatherCounts(bytes.count)
     let total = counts.reduce(0, +)
     if total > largestMessage {
@@ -166,6 +172,7 @@ extension Communicator {
   ///
   /// - Collective: all ranks.
   public borrowing func gather(_ bytes: [UInt8], to root: Int = 0) throws -> [[UInt8]] {
+    if size == 1 { return [bytes] }
     let counts = try gatherCounts(bytes.count)
     let total = counts.reduce(0, +)
     if total > largestMessage {

@@ -22,6 +22,11 @@ public struct Communicator: ~Copyable {
     rank = Int(r); size = Int(s)
   }
 
+  /// This process by itself, without MPI: collectives are the identity. For programs that are no MPI job.
+  public static func alone() -> Communicator { Communicator() }
+  private init() { handle = cmpi_comm_null(); owned = false; rank = 0; size = 1 }
+  var isAlone: Bool { handle == cmpi_comm_null() }
+
   /// All ranks of the job, after `MPIEnvironment.start()`.
   public static func world() throws -> Communicator { try Communicator(handle: cmpi_comm_world(), owned: false) }
 
@@ -36,7 +41,8 @@ public struct Communicator: ~Copyable {
   ///
   /// - Collective: all ranks.
   public borrowing func duplicated() throws -> Communicator {
-    try Communicator(handle: Communicator.duplicate(handle), owned: true)
+    if isAlone { return .alone() }
+    return try Communicator(handle: Communicator.duplicate(handle), owned: true)
   }
 
   /// Frees a duplicate; leaves a borrowed communicator alone. Never done on deinitialisation, since ranks that

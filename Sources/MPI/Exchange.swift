@@ -58,7 +58,7 @@ public struct Exchange: ~Copyable {
 
   /// Waits until every message has left and arrived.
   public mutating func finish() throws {
-    try check("MPI_Waitall", MPI_Waitall(Int32(requests.count), &requests, cmpi_statuses_ignore()))
+    if !requests.isEmpty { try check("MPI_Waitall", MPI_Waitall(Int32(requests.count), &requests, cmpi_statuses_ignore())) }
     finished = true
     for b in outgoing { b.deallocate() }
     outgoing = []

@@ -14,6 +14,8 @@ public protocol Domain: Reducer {
   /// The parts with `width` more cells on every side (on `haloBox(width)`), copied from their owners; across periodic faces the wrapped
   /// cells. `width` may exceed a neighbour's box, and the grid itself on periodic axes.
   func haloed(_ parts: FieldParts, width: Int) throws -> FieldParts
+  /// The cells of each of `boxes` (any boxes, also overlapping ones and such that reach beyond periodic faces) of every part.
+  func handed(_ parts: FieldParts, to boxes: [Box]) throws -> [FieldParts]
   /// The adjoint of `haloed`: adds every halo cell to the cell it was copied from and returns parts on `box`.
   ///
   /// A cell gets its own value, then those of its copies by participant and periodic image (z, y, x). What a participant added up inside

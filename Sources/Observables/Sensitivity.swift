@@ -1,3 +1,4 @@
+import CKernels
 import Fields
 import Foundation
 
@@ -27,7 +28,7 @@ public struct SeparableTerm: Sendable {
 }
 
 /// A one-dimensional operator of a `SeparableTerm`.
-public enum AxisOperator: Sendable {
+public enum AxisOperator: Sendable, Equatable {
   case identity
   case band(Band)
   /// sum_k a_k a_k^T, a_k being `weights` inside `ranges[k]` and 0 elsewhere; ranges are disjoint.
@@ -65,72 +66,86 @@ public protocol LocalObservable: Observable {
   /// Values are means over the grid: taken on a part with a share s of the cells, the adjoint is 1/s times that of the whole. Else the values
   /// are a field.
   var isMean: Bool { get }
+  /// Components of values that are a field; nil: a vector.
+  func fieldComponents(of components: Int, in grid: Grid) -> Int?
 }
 
 extension LinearField: LocalObservable {
   public var reach: Int { quantity == .value ? 0 : 3 }
   public var isMean: Bool { false }
+  public func fieldComponents(of components: Int, in grid: Grid) -> Int? { map(components, grid).rows.count }
 }
 extension QuadraticDensity: LocalObservable {
   public var reach: Int { form == .kineticenergy ? 0 : 3 }
   public var isMean: Bool { mean }
+  public func fieldComponents(of components: Int, in grid: Grid) -> Int? { mean ? nil : 1 }
 }
 extension Distribution: LocalObservable {
   public var reach: Int { sample == .value || sample == .log ? 0 : 3 }
   public var isMean: Bool { true }
+  public func fieldComponents(of components: Int, in grid: Grid) -> Int? { nil }
 }
 extension StructureFunction: LocalObservable {
-  public var reach: Int { 2 * (distances.max() ?? 0) }
+  public var reach: Int { distances.max() ?? 0 }
   public var isMean: Bool { true }
+  public func fieldComponents(of components: Int, in grid: Grid) -> Int? { nil }
 }
 extension Centred: LocalObservable {
   public var reach: Int { (inner as? any LocalObservable).map { $0.reach + 2 } ?? .max }
   public var isMean: Bool { (inner as? any LocalObservable)?.isMean ?? false }
+  public func fieldComponents(of components: Int, in grid: Grid) -> Int? {
+    (inner as? any LocalObservable)?.fieldComponents(of: components, in: grid)
+  }
 }
 
 /// An observable with J^T M J = F^H diag(a) F / N for each component, F the discrete Fourier transform: a(kappa^2) is its symbol.
 ///
+/// What multiplies |u^|^2.
+public enum SpectralSymbol: Sendable {
+  /// Of kappa^2.
+  case function(@Sendable (Double) -> Double)
+  /// By shell; those beyond the last have its value.
+  case shells([Double])
+}
+
 /// Exact for filters; for spectra modes are taken as equal inside a shell, and windows are left out.
 public protocol SpectralSensitivity: Observable {
   /// a by kappa^2, at a field whose values are `value`, with M = 1/(m s^2) for all m values of the field or the vector.
-  func symbol(of value: ObservableValue, scale s: Double, components: Int, grid: Grid, coordinates: Coordinates) -> @Sendable (Double) -> Double
+  func symbol(of value: ObservableValue, scale s: Double, components: Int, grid: Grid, coordinates: Coordinates) -> SpectralSymbol
 }
 
 extension SpectralFilter: SpectralSensitivity {
   public func symbol(of value: ObservableValue, scale s: Double, components: Int, grid: Grid, coordinates: Coordinates)
-    -> @Sendable (Double) -> Double {
+    -> SpectralSymbol {
     let waves = Wavenumbers(grid, coordinates), unit = waves.unit * waves.unit, m = 1 / (Double(components * grid.count) * s * s)
     switch factor {
-    case .band(let shells): return { shells.contains(Wavenumbers.shell($0)) ? m : 0 }
-    case .potential: return { $0 > 0 ? m / ($0 * unit * $0 * unit) : 0 }
+    case .band(let shells): return .shells((0...shells.upperBound + 1).map { shells.contains($0) ? m : 0 })
+    case .potential: return .function { $0 > 0 ? m / ($0 * unit * $0 * unit) : 0 }
     }
   }
 }
 
 extension EnergySpectrum: SpectralSensitivity {
   /// The gradient of E_b has |u^|^2/N^2 = 2 E_b/(C n_b) per mode of the n_b of its shell and component: a = 2 M_b E_b/(C n_b N).
-  public func symbol(of value: ObservableValue, scale s: Double, components: Int, grid: Grid, coordinates: Coordinates)
-    -> @Sendable (Double) -> Double {
-    let waves = Wavenumbers(grid, coordinates), values = vector(value), shells = shells, rest = waves.highest + 1
-    @Sendable func index(_ square: Double) -> Int? {
-      let b = Wavenumbers.shell(square)
-      guard let shells else { return min(b, rest) }
-      return shells.contains(b) ? b - shells.lowerBound : nil
-    }
-    var modes = [Double](repeating: 0, count: values.count)
-    let squares = wavenumberSquares(grid, coordinates)
+  public func symbol(of value: ObservableValue, scale s: Double, components: Int, grid: Grid, coordinates: Coordinates) -> SpectralSymbol {
+    let values = vector(value), first = shells?.lowerBound ?? 0, squares = wavenumberSquares(grid, coordinates), nx = squares[2].count
     func count(_ a: Int, _ j: Int) -> Double { j == 0 || 2 * j == grid.shape[a] ? 1 : 2 }
-    for z in squares[0].indices { for y in squares[1].indices { for x in squares[2].indices {
-      if let b = index(squares[0][z] + squares[1][y] + squares[2][x]) { modes[b] += count(0, z) * count(1, y) * count(2, x) }
-    } } }
+    let along = (0..<nx).map { count(2, $0) }, rest = Wavenumbers(grid, coordinates).highest + 1
+    var modes = [Double](repeating: 0, count: rest + 1), shell = [Int32](repeating: 0, count: nx)
+    for z in squares[0].indices { for y in squares[1].indices {
+      ald_shell_row(squares[0][z] + squares[1][y], squares[2], nx, &shell)
+      let n = count(0, z) * count(1, y)
+      for x in 0..<nx { modes[min(Int(shell[x]), rest)] += n * along[x] }
+    } }
     let factor = 2 / (s * s * Double(values.count * components * grid.count))
-    let a = values.indices.map { b in
-      guard modes[b] > 0 else { return 0.0 }
-      guard let epsilon else { return factor * values[b] / modes[b] }
-      let e = max(0, exp(values[b]) - epsilon)
+    let a = (0...rest).map { b -> Double in
+      let j = b - first
+      guard values.indices.contains(j), modes[b] > 0 else { return 0 }
+      guard let epsilon else { return factor * values[j] / modes[b] }
+      let e = max(0, exp(values[j]) - epsilon)
       return factor * e / ((e + epsilon) * (e + epsilon)) / modes[b]
     }
-    return { square in index(square).map { a[$0] } ?? 0 }
+    return .shells(a)
   }
 }
 

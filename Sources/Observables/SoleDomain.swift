@@ -33,12 +33,24 @@ public final class SoleDomain: Domain {
 
   private func copy(_ p: FieldPart, to part: Box, at box: Box) -> FieldPart {
     var out = FieldPart(box)
-    eachRow(of: part) { offset, row, x in for (i, xi) in x.enumerated() { out.values[offset + i] = p.values[row + xi] } }
+    p.values.withUnsafeBufferPointer { from in
+      out.values.withUnsafeMutableBufferPointer { to in
+        eachRow(of: part) { offset, row, x in
+          if x[x.count - 1] - x[0] == x.count - 1 {
+            (to.baseAddress! + offset).update(from: from.baseAddress! + row + x[0], count: x.count)
+          } else { for i in x.indices { to[offset + i] = from[row + x[i]] } }
+        }
+      }
+    }
     return out
   }
 
   public func haloed(_ parts: FieldParts, width: Int) throws -> FieldParts {
     parts.map { copy($0, to: haloBox(width), at: haloBox(width)) }
+  }
+
+  public func handed(_ parts: FieldParts, to boxes: [Box]) throws -> [FieldParts] {
+    boxes.map { b in parts.map { b.isEmpty ? FieldPart(b) : copy($0, to: b, at: b) } }
   }
 
   public func accumulated(_ parts: FieldParts, width: Int) throws -> FieldParts {
@@ -72,7 +84,7 @@ public final class SoleDomain: Domain {
 
   public func transformed(_ parts: FieldParts) throws -> [SpectralPart] {
     let n = grid.shape, h = n.x / 2 + 1
-    return parts.map { p in
+    let spectra = parts.map { p in
       var out = SpectralPart(Box(shape: Index3(n.z, n.y, h)), [Double](repeating: 0, count: 2 * n.z * n.y * h))
       out.values.withUnsafeMutableBufferPointer { b in
         axes[2].real(p.values, to: b.baseAddress!, rows: n.z * n.y)
@@ -81,11 +93,13 @@ public final class SoleDomain: Domain {
       }
       return out
     }
+    try checkKernelMemory()
+    return spectra
   }
 
   public func inverse(_ spectra: [SpectralPart]) throws -> FieldParts {
     let n = grid.shape, h = n.x / 2 + 1
-    return spectra.map { s in
+    let parts = spectra.map { s in
       var half = s.values, out = FieldPart(box)
       half.withUnsafeMutableBufferPointer { b in
         axes[0].complex(b.baseAddress!, backward: true, lines: n.y * h, blocks: 1)
@@ -94,5 +108,7 @@ public final class SoleDomain: Domain {
       }
       return out
     }
+    try checkKernelMemory()
+    return parts
   }
 }

@@ -27,7 +27,7 @@ extension ReportPage {
     let every = max(1, shown.count / 16)
     s += "set ytics (" + shown.enumerated().filter { (shown.count - 1 - $0.offset) % every == 0 }.map { "\(quoted($1.0)) \($0)" }.joined(separator: ", ") + ")\n"
     // Hatching tells neighbours apart where colour does not; a phase looks the same in every figure.
-    let all = ["open", "read", "survey", "trial", "step", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"]
+    let all = ["open", "read", "survey", "trial", "step", "predict", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"]
     var clauses: [String] = []
     for (p, phase) in list.enumerated() {
       s += "$p\(p) << EOD\n"

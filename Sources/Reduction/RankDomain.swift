@@ -1,3 +1,4 @@
+import CKernels
 import Decomposition
 import Fields
 import MPI
@@ -14,7 +15,8 @@ public final class RankDomain: Domain {
   public var box: Box { boxes[rank] }
   /// Boxes of all ranks.
   public let boxes: [Box]
-  private let rank: Int
+  /// This participant's place among them.
+  public let rank: Int
   private let cuts: PencilCuts
   /// A duplicate; none once closed.
   private var ranks: Communicator?
@@ -52,14 +54,10 @@ public final class RankDomain: Domain {
       if type == .float64 { return try filled(box) { try plan.move(arrays, into: [$0], ranks: ranks!) } }
       let single = RawArray(box: box, type: type)
       try plan.move(arrays, into: [single], ranks: ranks!)
-      return withExtendedLifetime(single) {
-        let v = single.bound(to: Float.self)
-        return FieldPart(box, (0..<box.count).map { Double(v[$0]) })
-      }
+      return withExtendedLifetime(single) { filled(box) { ald_widen(single.bound(to: Float.self), box.count, $0.bound(to: Double.self)) } }
     }
   }
 
-  /// And back: the cells of each of `boxes` (any boxes, also overlapping ones and such that reach beyond periodic faces) of every component.
   public func handed(_ parts: FieldParts, to boxes: [Box]) throws -> [FieldParts] {
     let plan = try Redistribution(have: [box], want: boxes, grid: grid, ranks: ranks!)
     var out = boxes.map { b in parts.map { _ in FieldPart(b) } }
@@ -187,7 +185,10 @@ public func withRankDomain<Result>(
 ) throws -> Result {
   let domain = try RankDomain(grid, coordinates, ranks)
   let outcome = Swift.Result { try body(domain) }
-  let agreed = Swift.Result { try domain.agree { try outcome.get() } }
+  let agreed = Swift.Result { try domain.agree {
+    try checkKernelMemory()
+    return try outcome.get()
+  } }
   try domain.close()
   return try agreed.get()
 }

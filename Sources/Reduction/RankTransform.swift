@@ -13,6 +13,8 @@ final class RankTransform {
   private let own: Box, rows: Box, pencils: [Box]
   /// nil where the domain's boxes are whole rows.
   private let toRows: (there: Redistribution, back: Redistribution)?
+  /// Whether all ranks have the same cells of two neighbouring pencils: nothing moves.
+  private let stays: (xy: Bool, yz: Bool)
   private let xy: Redistribution, yz: Redistribution, zy: Redistribution, yx: Redistribution
 
   /// - Collective: all ranks.
@@ -26,6 +28,7 @@ final class RankTransform {
       toRows = (try Redistribution(have: [own], want: [rows], grid: Grid(shape: n), ranks: ranks),
                 try Redistribution(have: [rows], want: [own], grid: Grid(shape: n), ranks: ranks))
     }
+    stays = (cuts.boxes(half, along: 2) == cuts.boxes(half, along: 1), cuts.boxes(half, along: 1) == cuts.boxes(half, along: 0))
     let numbers = Grid(shape: Index3(n.z, n.y, 2 * half.x)), p = pencils.map(RankTransform.numbers)
     xy = try Redistribution(have: [p[0]], want: [p[1]], grid: numbers, ranks: ranks)
     yz = try Redistribution(have: [p[1]], want: [p[2]], grid: numbers, ranks: ranks)
@@ -48,17 +51,26 @@ final class RankTransform {
 
   /// - Collective: all ranks.
   func forward(_ part: FieldPart, _ ranks: borrowing Communicator) throws -> SpectralPart {
-    let y = array(1)
-    do {
-      let x = array(0)
+    func alongX(_ x: RawArray) throws {
       var whole = part
       if let toRows { whole = try lent(part) { a in try filled(rows) { try toRows.there.move([a], into: [$0], ranks: ranks) } } }
       if !rows.isEmpty { axes[2].real(whole.values, to: x.bound(to: Double.self), rows: rows.shape.z * rows.shape.y) }
-      try xy.move([x], into: [y], ranks: ranks)
     }
-    alongY(y, backward: false)
+    /// Transforms along x and y, the latter in `y`.
+    func alongXY(_ y: RawArray) throws {
+      if stays.xy { try alongX(y) } else {
+        let x = array(0)
+        try alongX(x)
+        try xy.move([x], into: [y], ranks: ranks)
+      }
+      alongY(y, backward: false)
+    }
     let values = try filled(RankTransform.numbers(pencils[2])) { z in
-      try yz.move([y], into: [z], ranks: ranks)
+      if stays.yz { try alongXY(z) } else {
+        let y = array(1)
+        try alongXY(y)
+        try yz.move([y], into: [z], ranks: ranks)
+      }
       alongZ(z.bound(to: Double.self), backward: false)
     }
     return SpectralPart(pencils[2], values.values)

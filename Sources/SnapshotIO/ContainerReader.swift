@@ -20,6 +20,13 @@ public final class ContainerReader {
   public var fields: [Field] {
     directory.fields.map { Field(name: $0.name, description: $0.description, steps: $0.steps.map(\.step)) }
   }
+  /// XXH3-64 of the first block, which holds, level by level, the checksums of all else: what the file is.
+  public var root: UInt64 { get throws { try ContainerReader.root(of: file) } }
+  /// The same of a file that need not be open; `nil` where it cannot be read. Local.
+  public static func root(of path: String) -> UInt64? { try? root(of: PosixFile(path, O_RDONLY)) }
+  private static func root(of file: PosixFile) throws -> UInt64 { Checksum.of(try file.read(UserBlock.size, at: 0)) }
+  /// Containers in the same folder that this one's steps are predicted from, as far as they are open, by name.
+  package var neighbours: [String: ContainerReader] = [:]
   public var fileBytes: Int { get throws { try file.size } }
 
   /// Opens and checks a file: rank 0 reads and verifies all that is not payload, the others receive the directory.

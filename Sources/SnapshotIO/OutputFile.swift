@@ -21,7 +21,7 @@ public struct OutputField: Sendable {
   /// The field as it stands in the output.
   public var written: FieldDescription {
     let d = description, whole = coarse == nil && region == d.grid.box
-    var f = whole ? d : d.resized(to: coarse ?? region.shape)
+    var f = whole ? d : coarse.map { d.resized(to: $0, periodic: d.grid.periodic) } ?? d.resized(to: region.shape)
     if let t = d.timeAxis {
       var shape = f.shape
       shape[t] = steps.count

@@ -6,8 +6,8 @@ public struct SnapshotError: Error, Equatable, Sendable, Codable, CustomStringCo
   public enum Code: Int32, Sendable, Codable {
     case cannotOpen = 1, notHDF5, noDataset, unsupportedType, packedInteger, emptyDataset, ambiguousAxes, badAxes
     case sizeMismatch, partsOverlap, partsGap, noParts, readFailed, writeFailed, exists, notContainer, newerVersion
-    case temporaryName, outOfRange
-    case truncated = -1, badBlock = -2, badChecksum = -3, badDirectory = -4
+    case temporaryName, outOfRange, badSeries
+    case truncated = -1, badBlock = -2, badChecksum = -3, badDirectory = -4, badIndex = -5
   }
   public let code: Code
   public let file: String

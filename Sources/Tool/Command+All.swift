@@ -44,6 +44,8 @@ extension Command {
     ] + bounds.map(\.option) + [
       .value("bound", "NAME:KIND=E", "another bound for one field", repeats: true),
       .value("steps", "A:B", "only time steps A to B-1"),
+      .value("temporal", "K", "predict steps from those before, every K-th not"),
+      .value("after", "PREVIOUS.ald", "with --temporal: go on from its last step"),
     ] + reading + observing + [
       .value("access", "tile", "only codecs with random access by tile"),
       .flag("no-verify", "do not read the container back"),
@@ -67,9 +69,14 @@ extension Command {
       throw noBound
     }
     o.steps = try a.steps()
+    if let text = a.last("temporal") { o.temporal = try count(text, for: "--temporal") }
+    o.after = a.last("after")
+    if o.after != nil, o.temporal == nil { throw Failure(.usage, "--after is for predicted steps; give --temporal K with it") }
     o.reading = try a.reading()
-    // Every codec of this version gives random access by tile.
-    if let access = a.last("access"), access != "tile" { throw Failure(.usage, "--access knows only 'tile', not '\(access)'") }
+    if let access = a.last("access") {
+      guard access == "tile" else { throw Failure(.usage, "--access knows only 'tile', not '\(access)'") }
+      o.tileAccess = true
+    }
     o.threads = try a.threads()
     o.report = a.last("report")
     o.verify = !a.has("no-verify")
@@ -98,7 +105,7 @@ extension Command {
       .flag("xdmf", "also describe the output for viewers"),
       .flag("no-clobber", "refuse to replace an existing file"),
       .flag("restore", "put right what compress --restoration stored"),
-      .later("resolution", takesValue: true),
+      .value("resolution", "1/2|1/4", "spectral fields on a coarser grid, from fewer bytes"),
     ] + common
   ) { a throws(Failure) in
     let input = try a.operands("IN.ald")[0]
@@ -107,6 +114,11 @@ extension Command {
     o.fields = try a.fields()
     o.steps = try a.steps()
     if let r = a.last("region") { o.region = try region(r) }
+    if let r = a.last("resolution") {
+      guard let d = ["1": 1, "1/1": 1, "1/2": 2, "1/4": 4][r] else { throw Failure(.usage, "--resolution knows 1/2 and 1/4, not '\(r)'") }
+      o.coarsening = d
+    }
+    if o.coarsening > 1, o.region != nil || a.has("restore") { throw Failure(.usage, "--resolution takes neither --region nor --restore") }
     o.xdmf = a.has("xdmf")
     o.restore = a.has("restore")
     if o.restore, o.region != nil { throw Failure(.usage, "--restore needs the whole field, --region gives a part") }

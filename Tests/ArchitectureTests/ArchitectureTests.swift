@@ -76,7 +76,8 @@ struct Layers {
   }
 
   @Test func modulesHaveAHome() throws {
-    let names = try Set(Layers().targets.map(\.name))
+    // What other languages see of the C header is no Swift module.
+    let names = try Set(Layers().targets.map(\.name)).union(["Bindings"])
     for folder in try FileManager.default.contentsOfDirectory(atPath: Layers.root.appendingPathComponent("Sources").path) {
       #expect(names.contains(folder), "Sources/\(folder) is no target of Package.swift")
     }

@@ -28,7 +28,11 @@ private func layouts() throws -> [BandLayout] {
                 Index3(3, 1, 17), Index3(32, 23, 8), Index3(9, 1, 1), Index3(16, 31, 1), Index3(2, 2, 2), Index3(33, 40, 19)]
   var out: [BandLayout] = []
   for s in shapes {
-    for edge in [8, 16] { out.append(try BandLayout(lapped: s, edge: edge, starts: [starts(s.z, edge), starts(s.y, edge), starts(s.x, edge)])) }
+    for edge in [8, 16] {
+      let at = [starts(s.z, edge), starts(s.y, edge), starts(s.x, edge)]
+      out.append(try BandLayout(lapped: s, edge: edge, starts: at))
+      out.append(try BandLayout(lapped: s, edge: edge, starts: at, factors: (0..<edge * edge * edge).map { UInt8($0 * 7919 % 65) }))
+    }
     out.append(try BandLayout(wavelet: s))
   }
   return out
@@ -105,6 +109,37 @@ private func model(_ l: BandLayout, seed: UInt64) -> BandModel {
     let q = tile(l, kind: 5, seed: 3), side = l.survey(q)
     #expect(side.active.z <= 2 && side.active.y <= 3 && side.active.x <= 2)
     #expect(l.codedCount(side) == side.active.product * 8)
+  }
+
+  /// Contexts see magnitudes without the factors of the bands: a band doubled, and said to be, has classes one octave higher, the others the same.
+  @Test func factorsOfBandsChangeNoContext() throws {
+    for (shape, edge) in [(Index3(32, 32, 32), 16), (Index3(16, 24, 40), 8)] {
+      let at = [starts(shape.z, edge), starts(shape.y, edge), starts(shape.x, edge)]
+      let factors = (0..<edge * edge * edge).map { UInt8(4 * ($0 * 7919 % 5)) }
+      let plain = try BandLayout(lapped: shape, edge: edge, starts: at), weighted = try BandLayout(lapped: shape, edge: edge, starts: at, factors: factors)
+      var q = tile(plain, kind: 2, seed: 9), places = [Int32](repeating: 0, count: q.count)
+      var model = BandModel(plain.transform)
+      for k in model.scales.indices { model.scales[k] += UInt8(k % 5) }
+      // Factors by place, in the order of coding.
+      for z in 0..<shape.z { for y in 0..<shape.y { for x in 0..<shape.x {
+        places[(z * shape.y + y) * shape.x + x] = Int32(factors[(z % edge * edge + y % edge) * edge + x % edge])
+      } } }
+      var side = plain.survey(q)
+      side.active = Index3(repeating: edge)
+      side.difference = false
+      let before = encode(plain, q, side, model), order = encode(plain, places, side, model).values
+      for i in q.indices { q[i] <<= places[i] / 4 }
+      let after = encode(weighted, q, side, model)
+      #expect(zip(zip(before.classes, after.classes), order).allSatisfy { c, f in c.1 == min(UInt8(ALD_CLASSES - 1), c.0 + UInt8(f)) || c.0 == 0 })
+      #expect(before.classes != after.classes)
+      // The scales are those of the values without factors, up to what is rounded.
+      var sums = BandScaleSums(), weightedSums = BandScaleSums()
+      plain.addScaleSums(tile(plain, kind: 2, seed: 9), side: side, to: &sums)
+      weighted.addScaleSums(q, side: side, to: &weightedSums)
+      #expect(zip(sums.sums, weightedSums.sums).allSatisfy { 256 * $0 == $1 } && zip(sums.counts, weightedSums.counts).allSatisfy { 256 * $0 == $1 })
+    }
+    #expect(throws: StreamError.self) { try BandLayout(lapped: Index3(8, 8, 8), edge: 8, starts: [[0], [0], [0]], factors: [1, 2]) }
+    #expect(throws: StreamError.self) { try BandLayout(lapped: Index3(8, 8, 8), edge: 8, starts: [[0], [0], [0]], factors: [UInt8](repeating: 65, count: 512)) }
   }
 
   @Test func garbageStreamsStayInBounds() throws {

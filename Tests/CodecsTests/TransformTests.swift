@@ -161,6 +161,23 @@ enum Member: String, CaseIterable, Sendable {
     #expect(abs(left - right) < 1e-12 * ex)
   }
 
+  /// A kernel that cannot get its scratch returns, and says so once.
+  @Test func missingMemoryIsTold() throws {
+    var nothing = 0.0
+    withUnsafeMutablePointer(to: &nothing) { p in
+      var view = ald_view(base: UnsafeMutableRawPointer(p), lower: (0, 0, 0), shape: (1 << 19, 1 << 19, 1 << 19))
+      withUnsafePointer(to: &view) { v in
+        var extent: [Int64] = [1 << 19, 1 << 19, 1 << 19], lower: [Int64] = [0, 0, 0], flat: [Int32] = [0, 0, 0]
+        ald_wavelet_analyse(8, v, v, &extent, &flat, &lower, &extent)
+        #expect(ald_memory_missing() > 0)
+        ald_wavelet_synthesise(8, v, v, &extent, &flat, &lower, &extent)
+        #expect(ald_memory_missing() > 0)
+        #expect(ald_memory_missing() == 0)
+      }
+    }
+    #expect(nothing == 0)
+  }
+
   @Test func constantHasOnlyMeans() {
     for m in [8, 16] {
       let g = shaped(32, 48, 64, wrapped), t = LappedOrthogonalTransform(blockEdge: m, grid: g)

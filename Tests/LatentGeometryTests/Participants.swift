@@ -54,6 +54,7 @@ final class Participant: Domain {
   // The observables of these cases are dense: they ask for no neighbours and no waves.
   private static let dense = ObservableError("participants of these tests have no neighbours")
   func haloed(_ parts: FieldParts, width: Int) throws -> FieldParts { throw Participant.dense }
+  func handed(_ parts: FieldParts, to boxes: [Box]) throws -> [FieldParts] { throw Participant.dense }
   func accumulated(_ parts: FieldParts, width: Int) throws -> FieldParts { throw Participant.dense }
   func shifted(_ parts: FieldParts, by offset: Index3) throws -> FieldParts { throw Participant.dense }
   func transformed(_ parts: FieldParts) throws -> [SpectralPart] { throw Participant.dense }

@@ -113,6 +113,16 @@ final class SplitDomain: Domain {
       return out
     }
   }
+  func handed(_ parts: FieldParts, to boxes: [Box]) throws -> [FieldParts] {
+    let all = whole(parts)
+    return boxes.map { to in
+      all.map { w in
+        var out = FieldPart(to)
+        Cells.forEach(to) { i, k in out.values[k] = w[wrapped(i)] }
+        return out
+      }
+    }
+  }
   func accumulated(_ parts: FieldParts, width: Int) throws -> FieldParts {
     let all = world.exchange(parts, rank)
     return parts.indices.map { c in

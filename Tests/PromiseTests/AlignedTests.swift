@@ -71,8 +71,8 @@ extension Promises {
     @Test func targetsAreKept() throws {
       let place = try Workplace("aligned-keep"), original = try Aligned.snapshot(place)
       for bound in ["--rate 1.5", "--psnr 50", "--rel 1e-3"] {
-        try place.run("compress @in.h5 -o @p.ald \(bound) --report @p.json")
-        try place.run("compress @in.h5 -o @c.ald \(bound) --keep box16:1e-5 --report @c.json")
+        try place.run("compress @in.h5 --access tile -o @p.ald \(bound) --report @p.json")
+        try place.run("compress @in.h5 --access tile -o @c.ald \(bound) --keep box16:1e-5 --report @c.json")
         try place.run("decompress @c.ald -o @d.h5")
         try place.run("verify @c.ald --against @in.h5")
         let d = try Snapshot.read(place.path("d.h5"), "velocity")
@@ -93,10 +93,10 @@ extension Promises {
     @Test func diagonalSteps() throws {
       let place = try Workplace("aligned-diagonal")
       _ = try Aligned.snapshot(place)
-      try place.run("compress @in.h5 -o @p.ald --psnr 50 --observe vorticity --report @p.json")
+      try place.run("compress @in.h5 --access tile -o @p.ald --psnr 50 --observe vorticity --report @p.json")
       let plain = try #require(try place.reports("p.json").first)
       let error = try #require(((plain["observables"] as? [[String: Any]])?.first)?["error"] as? Double)
-      try place.run("compress @in.h5 -o @c.ald --psnr 50 --keep vorticity:\(error / 2) --report @c.json")
+      try place.run("compress @in.h5 --access tile -o @c.ald --psnr 50 --keep vorticity:\(error / 2) --report @c.json")
       try place.run("verify @c.ald --against @in.h5 --observe vorticity --report @v.json")
       let kept = try #require(try place.reports("c.json").first), seen = try #require(try place.reports("v.json").first)
       let measured = try #require(((seen["observables"] as? [[String: Any]])?.first)?["error"] as? Double)
@@ -104,15 +104,15 @@ extension Promises {
       #expect((kept["aligned"] as? [String: Any])?["steps"] as? String == "diagonal")
       // Half the error of a derivative is a bit per value at most.
       #expect((kept["bits_per_value"] as! Double) < (plain["bits_per_value"] as! Double) + 1.1)
-      let o = try place.run("compress @in.h5 -o @c.ald --rate 1.5 --keep vorticity:1e-9", status: 3)
+      let o = try place.run("compress @in.h5 --access tile -o @c.ald --rate 1.5 --keep vorticity:1e-9", status: 3)
       #expect(o.stderr.contains("--keep cannot be met: vorticity:1e-09 (best: ") && !place.exists("x.ald"), "\(o.stderr)")
-      let limited = try place.run("compress @in.h5 -o @x.ald --rate 1.5 --keep box16:1e-6 --max-psnr-loss 1e-9", status: 3)
+      let limited = try place.run("compress @in.h5 --access tile -o @x.ald --rate 1.5 --keep box16:1e-6 --max-psnr-loss 1e-9", status: 3)
       #expect(limited.stderr.contains("within --max-psnr-loss 1e-09 dB; what is asked for costs") && !place.exists("x.ald"), "\(limited.stderr)")
     }
 
     @Test func restoredViews() throws {
       let place = try Workplace("aligned-restored"), original = try Aligned.snapshot(place)
-      try place.run("compress @in.h5 -o @c.ald --rate 1.5 --restoration totals,spectrum,divergence,band --report @c.json")
+      try place.run("compress @in.h5 --access tile -o @c.ald --rate 1.5 --restoration totals,spectrum,divergence,band --report @c.json")
       try place.run("decompress @c.ald -o @d.h5")
       try place.run("decompress @c.ald -o @r.h5 --restore")
       let file = try place.bytes("r.h5")
@@ -133,7 +133,7 @@ extension Promises {
       // Restoring never makes such a field worse.
       #expect(report["psnr_db"] as! Double >= (try place.reports("c.json").first)?["psnr_db"] as! Double)
 
-      try place.run("compress @in.h5 -o @p.ald --rate 1.5")
+      try place.run("compress @in.h5 --access tile -o @p.ald --rate 1.5")
       let nothing = try place.run("decompress @p.ald -o @y.h5 --restore", status: 1)
       #expect(nothing.stderr.contains("holds nothing to restore"), "\(nothing.stderr)")
     }
@@ -145,7 +145,7 @@ extension Promises {
       for i in stride(from: 0, to: v.count, by: 7) { v[i] = .nan }
       let original = Values(.float32, [20, 24, 28], v)
       try Snapshot.write(place.path("in.h5"), [("sea", original, ["dims": "z,y,x"])])
-      try place.run("compress @in.h5 -o @c.ald --rel 1e-4 --restoration totals")
+      try place.run("compress @in.h5 --access tile -o @c.ald --rel 1e-4 --restoration totals")
       try place.run("decompress @c.ald -o @r.h5 --restore")
       let r = try Snapshot.read(place.path("r.h5"), "sea")
       var sum = 0.0, wanted = 0.0
@@ -154,6 +154,25 @@ extension Promises {
       }
       // The values' own rounding; their mean is nearly zero.
       #expect(abs(sum - wanted) <= 1e-8 * Double(r.count))
+    }
+
+    /// They have one step for all: it is made finer, and bits pay.
+    @Test func keptOfMaskedFields() throws {
+      let place = try Workplace("aligned-masked-kept")
+      var v = Pattern.waves.values([20, 24, 28], seed: 9)
+      for i in v.indices { v[i] += 3 }
+      for i in stride(from: 0, to: v.count, by: 7) { v[i] = .nan }
+      let original = Values(.float32, [20, 24, 28], v)
+      try Snapshot.write(place.path("in.h5"), [("sea", original, ["dims": "z,y,x"])])
+      try place.run("compress @in.h5 -o @c.ald --rel 0.05 --keep mean:1e-5 --keep box(size=8):1e-4 --report @c.json")
+      try place.run("verify @c.ald --against @in.h5 --observe mean,box(size=8) --report @v.json")
+      let seen = try #require(try place.reports("v.json").first), errors = (seen["observables"] as! [[String: Any]]).map { $0["error"] as! Double }
+      #expect(errors[0] <= 1e-5 && errors[1] <= 1e-4, "\(errors)")
+      try place.run("decompress @c.ald -o @d.h5")
+      let d = try Snapshot.read(place.path("d.h5"), "sea")
+      for i in 0..<d.count where original[i].isNaN { #expect(d.bits[i] == original.bits[i]) }
+      let o = try place.run("compress @in.h5 -o @x.ald --rate 0.5 --keep mean:1e-12", status: 3)
+      #expect(o.stderr.contains("--keep cannot be met: mean:1e-12") && !place.exists("x.ald"), "\(o.stderr)")
     }
 
     @Test func sameOnAnyRanks() throws {

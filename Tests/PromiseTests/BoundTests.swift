@@ -69,6 +69,29 @@ extension Promises {
     /// Awkward extents, two of them by three: thin, prime, 1.
     static let shapes: [[Int]] = [[17, 23, 31], [40, 1, 29], [1, 1, 333], [3, 50, 2], [64, 33], [1, 77], [1000], [37, 35, 33]]
 
+    /// Interpolation uses a pointwise bound up: errors spread evenly over it, none beyond.
+    @Test(arguments: [1e-2, 1e-4]) func filled(_ share: Double) throws {
+      let shape = [40, 37, 41]
+      var v: [Double] = []
+      for z in 0..<shape[0] { for y in 0..<shape[1] { for x in 0..<shape[2] {
+        let noise = Double(SplitMix64.hash(7, v.count) >> 11) * 0x1p-53
+        v.append(Double(Float(abs(sin(0.11 * Double(z)) - 0.3) + abs(cos(0.07 * Double(y + x)) - 0.2) + 0.1 * noise)))
+      } } }
+      let range = v.max()! - v.min()!
+      // With a missing value the choice is interpolation.
+      v[1234] = .nan
+      let t = Trial(name: "kinks", original: Values(.float32, shape, v), bound: "abs", value: share * range)
+      let place = try Workplace("filled-\(share)")
+      try Snapshot.write(place.path("in.h5"), [(t.name, t.original, [:])])
+      try place.run("compress @in.h5 -o @c.ald --report @c.json -f kinks --bound kinks:abs=\(t.value)")
+      try place.run("decompress @c.ald -o @d.h5")
+      let d = try Snapshot.read(place.path("d.h5"), ["kinks"])[0], report = try place.reports("c.json")[0]
+      Self.measure(t, d, report)
+      let squared = v.indices.reduce(0.0) { v[$1].isNaN ? $0 : $0 + (d[$1] - v[$1]) * (d[$1] - v[$1]) }
+      let ratio = t.value / (squared / Double(v.count)).squareRoot()
+      #expect(ratio > 1.70 && ratio < 2.2, "bound / rmse \(ratio)")
+    }
+
     @Test(arguments: [1, 2, 3] as [UInt64]) func pointwise(_ seed: UInt64) throws {
       print("bounds seed \(seed)")
       var g = SplitMix64(seed: seed), trials: [Trial] = []

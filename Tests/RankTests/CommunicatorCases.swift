@@ -48,7 +48,8 @@ private func counts(_ ranks: borrowing Communicator) throws {
   try ranks.agree {
     try expect(sent.messages == 1 && sent.bytes == 100 && sent.collectives == 0, "messages \(sent)")
     // Length and contents of a broadcast come from its root.
-    try expect(called.messages == 0 && called.collectives == 3 && called.collectiveBytes == 16 + (r == 0 ? 58 : 0), "collectives \(called)")
+    try expect(called == Traffic() || n > 1, "one rank needs nobody: \(called)")
+    try expect(n == 1 || called.messages == 0 && called.collectives == 3 && called.collectiveBytes == 16 + (r == 0 ? 58 : 0), "collectives \(called)")
   }
 }
 

@@ -44,6 +44,9 @@ enum GoldenCases {
     Golden(name: "weights", shape: [36, 32, 32], bound: .psnr(45), member: .lapped8, keep: [KeepTarget(observable: "gradient", error: 0.04)]),
     Golden(name: "refinement", shape: [2, 32, 48, 32], bound: .psnr(45), member: .lapped16, periodic: Grid.Periodicity(true, true, true), components: 2,
            keep: [KeepTarget(observable: "box16", error: 1e-6)], restoration: [.totals, .spectrum, .band]),
+    Golden(name: "spectral", shape: [3, 20, 24, 26], bound: .psnr(55), member: .spectral, periodic: Grid.Periodicity(true, true, true), components: 3),
+    Golden(name: "spectral-plane", shape: [2, 35, 44], type: .float64, bound: .relative(1e-3), member: .spectral, periodic: Grid.Periodicity(true, true, true),
+           components: 2),
   ]
 
   static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Golden")

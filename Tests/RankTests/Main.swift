@@ -10,6 +10,7 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
   static let cases: [String: Case] = [
     "collectives": collectives,
     "large-messages": largeMessages,
+    "lapped-codec": lappedCodec,
     "latent-geometry": latentGeometry,
     "observables": observables,
     "agree": agreement,
@@ -33,9 +34,11 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
     "redistribute-errors": redistributeErrors,
     "redistribute-speed": redistributeSpeed,
     "spectra": spectra,
+    "spectral": spectral,
     "spectra-speed": spectraSpeed,
     "statistics": statistics,
     "statistics-speed": statisticsSpeed,
+    "temporal-series": temporalSeries,
   ]
 
   static func main() {

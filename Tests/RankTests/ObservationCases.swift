@@ -1,9 +1,13 @@
+import Codecs
 import Fields
 import LatentCases
+import LatentGeometry
 import MPI
 import Observables
 import Reduction
+import Statistics
 import Support
+import Compressor
 
 /// A number that changes with any bit of a list.
 private func digest(_ words: [UInt64]) -> String {
@@ -31,5 +35,68 @@ func observables(_ ranks: borrowing Communicator) throws -> String {
 /// Everything matrix-free as bits.
 func latentGeometry(_ ranks: borrowing Communicator) throws -> String {
   let numbers = try withRankDomain(LatentCases.grid, ranks: ranks) { try LatentCases.digest(on: $0) }
+  return try expectSame(numbers.map { String($0.bitPattern, radix: 16) }.joined(separator: " "), ranks)
+}
+
+/// The codec's own decoder in the matrix-free geometry: adjoint and orthonormal; what it says of an observable is what jobs take from the
+/// bands' closed forms.
+func lappedCodec(_ ranks: borrowing Communicator) throws -> String {
+  var numbers: [Double] = []
+  for (shape, edge) in [(Index3(40, 32, 48), 16), (Index3(24, 19, 33), 8)] {
+    let grid = Grid(shape: shape, dimensions: 3, periodic: .init(false, shape.y % 16 == 0, shape.x % 16 == 0))
+    let found = try withRankDomain(grid, ranks: ranks) { domain -> [Double] in
+      let transform = LappedOrthogonalTransform(blockEdge: edge, grid: grid), codec = LappedCodec(transform, components: 3, on: domain)
+      let latents = LatentSpace(boxes: codec.latentBoxes, count: codec.latentCount, reducer: domain)
+      let values = LatentSpace(boxes: [Box](repeating: domain.box, count: 3), count: 3 * grid.count, reducer: domain)
+      let z = latents.gaussians(seed: 5, stream: 1), r = values.gaussians(seed: 5, stream: 2)
+      let x = try codec.tangent(latents.parts(z)), y = try codec.adjoint(values.parts(r))
+      // <J z, r> = <z, J^T r>; J^T J = I.
+      let left = try values.dot(values.flat(x), r), right = try latents.dot(z, latents.flat(y))
+      let size = try values.dot(r, r), back = try latents.flat(codec.adjoint(x))
+      let lost = try latents.dot(zip(back, z).map { $0 - $1 }, zip(back, z).map { $0 - $1 })
+      try domain.agree {
+        try expect(abs(left - right) < 1e-13 * size, "dot test: \(left) and \(right)")
+        try expect(lost < 1e-28 * size, "J^T J z is not z: \(lost)")
+      }
+
+      // The diagonal of G_P by bands, from the whole factor of a short vector.
+      let m = edge * edge * edge, bands = (0..<3).map { BandWeights.bands(transform, axis: $0) }
+      func band(_ c: Int, _ i: Index3) -> Int { c * m + (bands[0][i.z] * edge + bands[1][i.y]) * edge + bands[2][i.x] }
+      let places = latents.vector { Double(band($0, $1)) }.map { Int($0) }
+      let counts = try domain.merged(IntegerSums(places.reduce(into: [Int](repeating: 0, count: 3 * m)) { $0[$1] += 1 })).values
+      let u = values.parts(values.gaussians(seed: 6, stream: 1)), forms = BandForms(transform)
+      let box = try ObservableCatalogue().observable("box(size=16)")
+      let s = try Sensitivities(codec: codec, observable: box, field: u, domain: domain)
+      var sums = [ExactSum](repeating: ExactSum(), count: 3 * m)
+      for v in try s.factor() { for (k, g) in zip(places, v) where g != 0 { sums[k].add(g * g) } }
+      let exact = try domain.merged(sums).map(\.value), value = try box.value(of: u, on: domain)
+      let closed = forms.sensitivities(box as! any SeparableSensitivity, components: 3, coordinates: .unit, scales: try box.scales(of: value, on: domain))!.flatMap { $0 }
+      let top = zip(exact, counts).reduce(0) { max($0, $1.1 > 0 ? $1.0 / Double($1.1) : 0) }
+      try domain.agree {
+        for b in counts.indices where counts[b] > 0 {
+          try expect(abs(exact[b] / Double(counts[b]) - closed[b]) < 1e-10 * top, "band \(b): \(exact[b] / Double(counts[b])), closed form \(closed[b])")
+        }
+      }
+
+      // Of a field: z^T G_P z of random signs in one band after the other.
+      let vorticity = try ObservableCatalogue().observable("vorticity"), field = try Sensitivities(codec: codec, observable: vorticity, field: u, domain: domain)
+      let g = forms.sensitivities(
+        vorticity as! any SeparableSensitivity, components: 3, coordinates: .unit, scales: try vorticity.scales(of: vorticity.value(of: u, on: domain), on: domain))!.flatMap { $0 }
+      var out = [left, right] + exact.enumerated().filter { $0.offset % 97 == 0 }.map(\.element)
+      for b in [1, edge / 2, m / 2 + 3, m - 1, m + 2 * edge, 3 * m - 2] where counts[b] > 0 {
+        let z = zip(places, latents.signs(seed: 7, stream: UInt64(b))).map { $0 == b ? $1 : 0 }, energy = try latents.dot(z, field.observable(z))
+        try domain.agree { try expect(abs(energy / (Double(counts[b]) * g[b]) - 1) < 0.35, "band \(b): \(energy), closed form \(Double(counts[b]) * g[b])") }
+        out.append(energy)
+      }
+      // The pencil's trace by probes on the real decoder is that of the bands.
+      let total = zip(g, counts).reduce(0) { $0 + $1.0 * Double($1.1) }
+      let traces = try field.pencil(distortionScale: 1 / Double(codec.latentCount)).traces(probes: 3, seed: 3)
+      out += traces.first
+      let trace = traces.first.reduce(0, +) / Double(traces.first.count) / Double(codec.latentCount)
+      try domain.agree { try expect(abs(trace / total - 1) < 0.05, "trace \(trace), bands \(total)") }
+      return out
+    }
+    numbers += found
+  }
   return try expectSame(numbers.map { String($0.bitPattern, radix: 16) }.joined(separator: " "), ranks)
 }

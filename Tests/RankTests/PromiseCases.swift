@@ -87,7 +87,7 @@ enum Cutting: CaseIterable {
 }
 
 /// FNV-1a.
-private struct Digest {
+struct Digest {
   private var hash: UInt64 = 0xcbf2_9ce4_8422_2325
   mutating func add(_ bytes: [UInt8]) { for b in bytes { hash = (hash ^ UInt64(b)) &* 0x100_0000_01b3 } }
   var text: String { String(hash, radix: 16) }
@@ -113,11 +113,12 @@ private struct Digest {
   let seed = environment["ALIDADE_SEED"].flatMap { UInt64($0) } ?? 7
   let path = try ContainerCases.path("forged", ranks)
   let small = Grid(shape: Index3(20, 24, 18)), wide = Grid(shape: Index3(48, 48, 48), periodic: .init(true, false, true))
+  let wrapped = Grid(shape: Index3(20, 24, 18), periodic: .init(true, true, true))
   let requests: [(Grid, ScalarType, ErrorBound, FieldCoding.Member?, Int)] = [
     (wide, .float32, .psnr(50), .lapped16, 0), (small, .float64, .relative(1e-3), .lapped8, 0), (wide, .float32, .psnr(50), .wavelet97, 0),
     (small, .float32, .relative(1e-4), .interpolation, 0), (small, .float64, .relative(1e-3), .interpolation, 1), (small, .float32, .lossless, nil, 0),
     (small, .float64, .lossless, nil, 1), (small, .float32, .pointwiseRelative(1e-2), nil, 1), (small, .float64, .absolute(0.3), nil, 2),
-    (small, .float32, .relative(1e-3), nil, 3),
+    (small, .float32, .relative(1e-3), nil, 3), (wrapped, .float32, .psnr(60), .spectral, 0), (wrapped, .float64, .relative(1e-3), .spectral, 0),
   ]
   struct Coded { var description: [UInt8], header: [UInt8], streams: [[UInt8]] }
   var fields: [Coded] = []

@@ -101,15 +101,29 @@ private func check(
   _ have: [Box], _ want: [Box], _ grid: Grid, _ type: ScalarType, _ ranks: borrowing Communicator, _ what: String
 ) throws {
   let plan = try Redistribution(have: have, want: want, grid: grid, ranks: ranks)
-  let out = want.map { RawArray(box: $0, type: type, zeroed: true) }
-  try plan.move(have.map { SyntheticField.linear.array($0, of: grid, type: type) }, into: out, ranks: ranks)
+  let out = want.map { RawArray(box: $0, type: type, zeroed: true) }, own = have.map { SyntheticField.linear.array($0, of: grid, type: type) }
+  try plan.move(own, into: out, ranks: ranks)
+  // The same with what is missing fetched once, and only that.
+  let missing = try ranks.agree { try expectSome(NearCells.missing(want, have: have, grid: grid, limit: .max), "\(what): no boxes") }
+  let fetched = missing.map { RawArray(box: $0, type: type, zeroed: true) }
+  try Redistribution(have: have, want: missing, grid: grid, ranks: ranks).move(own, into: fetched, ranks: ranks)
+  let near = NearCells((own + fetched).filter { $0.count > 0 }, grid: grid)
   let sent = try ranks.allReduce([plan.cellsSent, plan.cellsReceived, plan.bytesSent], .sum)
   try ranks.agree {
     for (a, b) in zip(out, want) {
       try expect(same(a, SyntheticField.linear.array(b, of: grid, type: type)), "\(what): wrong cells in \(b)")
+      if !b.isEmpty { try expect(same(near.array(holding: b), a), "\(what): wrong cells near \(b)") }
+    }
+    for (i, m) in missing.enumerated() {
+      for o in missing[..<i] + have { try expect(m.intersection(o).isEmpty, "\(what): \(m) is fetched twice or already here") }
     }
     try expect(sent[0] == sent[1] && sent[2] == sent[0] * type.size, "\(what): counters \(sent)")
   }
+}
+
+private func expectSome<T>(_ value: T?, _ what: String) throws -> T {
+  try expect(value != nil, what)
+  return value!
 }
 
 private func same(_ a: RawArray, _ b: RawArray) -> Bool {

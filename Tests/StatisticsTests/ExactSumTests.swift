@@ -40,6 +40,37 @@ import Testing
   }
 
   /// Any order and any grouping: the same state.
+  /// Many terms at once are the terms one by one: near each other, spread over all exponents, cancelling, not finite.
+  @Test func manyTermsAtOnce() {
+    var g = SplitMix64(seed: 4)
+    for length in [0, 1, 7, 8, 1000, 1024, 1025, 5000] {
+      for kind in 0..<8 {
+        func term() -> Double {
+          let v = g.uniform() - 0.5
+          switch kind {
+          case 0: return v
+          case 1: return v * Double(sign: .plus, exponent: Int(g.below(60)) - 30, significand: 1)
+          case 2: return v * Double(sign: .plus, exponent: Int(g.below(1800)) - 900, significand: 1)
+          case 3: return Double(bitPattern: g.next() >> 12)
+          case 4: return g.below(3) == 0 ? 1e300 : v
+          case 5: return g.below(900) == 0 ? (g.below(2) == 0 ? .infinity : .nan) : v
+          case 6: return 0
+          default: return v * 1e-310
+          }
+        }
+        let x = (0..<length).map { _ in term() }, y = (0..<length).map { _ in term() }
+        var plain = sum([1.5]), squares = plain, differences = plain, products = plain
+        for (a, b) in zip(x, y) { plain.add(a); squares.add(a * a); differences.add((a - b) * (a - b)); products.add(a * b) }
+        var many = [ExactSum](repeating: sum([1.5]), count: 4)
+        many[0].add(contentsOf: x); many[1].addSquares(of: x); many[2].addSquares(of: x, minus: y)
+        x.withUnsafeBufferPointer { x in y.withUnsafeBufferPointer { many[3].addProducts(x, $0) } }
+        for (a, b) in zip(many, [plain, squares, differences, products]) {
+          #expect(a.isFinite == b.isFinite && (!a.isFinite || a == b) && a.nonFinite == b.nonFinite, "kind \(kind), \(length) terms")
+        }
+      }
+    }
+  }
+
   @Test func groupingDoesNotMatter() {
     var g = SplitMix64(seed: 9)
     let v = (0..<3000).map { _ in (g.uniform() - 0.5) * Double(sign: .plus, exponent: g.below(400) - 200, significand: 1) }

@@ -5,7 +5,8 @@
 //
 // Lapped transform: block by block, in a block by planes of equal frequency sum, whose coefficients do not use each other;
 // neighbours are lower frequencies of the block and all frequencies of the previous blocks. Magnitudes are normalised by a
-// scale that is a product over the axes: n = |q| / b in 10 fractional bits, below 16.
+// scale that is a product over the axes, and by the factor of their band where bands have steps of their own:
+// n = |q| / b in 10 fractional bits, below 16.
 // Wavelet: LL, then level 2, 1, 0, in each the bands with one, two and three odd axes; the bands of one such pass are
 // interleaved value by value, because they do not use each other. Magnitudes saturate at 4095.
 // Nothing outside the tile is used.
@@ -34,6 +35,7 @@ typedef struct ald_tile_shape {
   int32_t block_edge;         // LOT: M, at most 16; every block but an axis's last has this width
   int32_t blocks[3];
   const int32_t *starts[3];   // LOT: first index of each block, ascending from 0
+  const uint8_t *factors;     // LOT: quarter octaves (at most 64) by which the values of each band, (z M + y) M + x, were multiplied; NULL: 0
   // Side information, from ald_bands_survey or the stream:
   int32_t active[3];          // LOT: frequencies >= active are zero in every block and not coded
   uint32_t zero_bands;        // wavelet: bit 7 * level + parity - 1, bit 21 = LL: the band is zero and not coded

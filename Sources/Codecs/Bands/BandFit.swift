@@ -18,7 +18,16 @@ extension BandLayout {
   public func addScaleSums(_ q: UnsafePointer<Int32>, side: BandSide, to s: inout BandScaleSums) {
     withShape(side) { shape in
       guard shape.kind == ALD_BANDS_LOT, ald_bands_count(&shape) > 0 else { return }
-      ald_bands_scale_sums(q, &shape, &s.sums, &s.counts)
+      if factors.isEmpty { return ald_bands_scale_sums(q, &shape, &s.sums, &s.counts) }
+      // Without the factors, in 1/256.
+      var weighted = BandScaleSums()
+      ald_bands_scale_sums(q, &shape, &weighted.sums, &weighted.counts)
+      let m = Int(shape.block_edge)
+      for i in weighted.sums.indices where weighted.counts[i] > 0 {
+        let band = ((i >> 8) * m / 16 * m + (i >> 4 & 15) * m / 16) * m + (i & 15) * m / 16
+        s.sums[i] += UInt64(256 * Double(weighted.sums[i]) * BandWeights.factor(-2 * Int(factors[band])))
+        s.counts[i] += 256 * weighted.counts[i]
+      }
     }
   }
   /// About one in `every` of the tile's values, at most `limit`, in a fixed pattern. Only the model's scales matter here.

@@ -12,17 +12,22 @@ public struct BandLayout: Sendable, Equatable {
   public let shape: Index3
   /// First index of each block per axis, inside the tile; one 0 for the wavelet.
   public let starts: [[Int32]]
+  /// Quarter octaves by which the values of each band were multiplied (`BandWeights.contextFactors`), so that contexts compare magnitudes in
+  /// one unit; empty: none.
+  let factors: [UInt8]
 
   /// - Parameter starts: block starts per axis, from 0 in steps of `edge`; only the last block may have another width.
-  public init(lapped shape: Index3, edge: Int, starts: [[Int32]]) throws {
+  public init(lapped shape: Index3, edge: Int, starts: [[Int32]], factors: [UInt8] = []) throws {
     transform = .lapped(edge: edge)
-    self.shape = shape; self.starts = starts
-    guard starts.count == 3, starts.allSatisfy({ !$0.isEmpty }) else { throw StreamError(.invalid, offset: 0) }
+    self.shape = shape; self.starts = starts; self.factors = factors
+    guard starts.count == 3, starts.allSatisfy({ !$0.isEmpty }), factors.isEmpty || factors.count == edge * edge * edge else {
+      throw StreamError(.invalid, offset: 0)
+    }
     try check(BandSide())
   }
   public init(wavelet shape: Index3) throws {
     transform = .wavelet
-    self.shape = shape; starts = [[0], [0], [0]]
+    self.shape = shape; starts = [[0], [0], [0]]; factors = []
     try check(BandSide())
   }
   public var count: Int { shape.product }
@@ -31,17 +36,18 @@ public struct BandLayout: Sendable, Equatable {
   func withShape<R>(_ side: BandSide, _ body: (inout ald_tile_shape) throws -> R) rethrows -> R {
     try starts[0].withUnsafeBufferPointer { z in
       try starts[1].withUnsafeBufferPointer { y in
-        try starts[2].withUnsafeBufferPointer { x in
+        try starts[2].withUnsafeBufferPointer { x in try factors.withUnsafeBufferPointer { f in
           var s = ald_tile_shape()
           if case .lapped(let edge) = transform { s.kind = ALD_BANDS_LOT; s.block_edge = Int32(clamping: edge) } else { s.kind = ALD_BANDS_WAVELET }
           s.n = (Int32(clamping: shape.z), Int32(clamping: shape.y), Int32(clamping: shape.x))
           s.blocks = (Int32(clamping: z.count), Int32(clamping: y.count), Int32(clamping: x.count))
           s.starts = (z.baseAddress, y.baseAddress, x.baseAddress)
+          s.factors = factors.isEmpty ? nil : f.baseAddress
           s.active = (Int32(side.active.z), Int32(side.active.y), Int32(side.active.x))
           s.zero_bands = side.zeroBands
           s.difference = side.difference ? 1 : 0
           return try body(&s)
-        }
+        } }
       }
     }
   }

@@ -41,8 +41,13 @@ struct AdaptiveBinaryEncoder {
     cacheSize += 1
     low = (low & 0x00FF_FFFF) << 8
   }
-  /// The finished bytes. The constant first byte and trailing zeros are dropped; the decoder reads zeros past the end.
+  /// The finished bytes: of the numbers that decode alike the one with most zeros at its end. The constant first byte and
+  /// trailing zeros are dropped; the decoder reads zeros past the end.
   mutating func finish() -> [UInt8] {
+    for zeros in stride(from: UInt64(32), through: 1, by: -1) {
+      let mask: UInt64 = (1 << zeros) - 1, rounded = (low + mask) & ~mask
+      if rounded < low + UInt64(range) { low = rounded; break }
+    }
     for _ in 0..<5 { shift() }
     var out = Array(bytes.dropFirst())
     while out.last == 0 { out.removeLast() }

@@ -18,6 +18,9 @@ public struct BandWeights: Equatable, Sendable {
     self.tables = tables.allSatisfy { $0 == tables[0] } ? [tables[0]] : tables
   }
 
+  /// What the contexts of a component's values are told of the factors: quarter octaves (k + 1) / 2 by band.
+  public func contextFactors(component: Int) -> [UInt8] { tables[tables.count == 1 ? 0 : component].map { ($0 + 1) / 2 } }
+
   /// Whether all factors are 1.
   public var isFlat: Bool { tables.allSatisfy { $0.allSatisfy { $0 == 0 } } }
 

@@ -17,6 +17,7 @@ struct AlignedRequest {
   var maximumLoss: Double?
   var restoration: Set<RestorationKind> = []
   var coordinates = Coordinates.unit
+  var tileAccess = false
   let observed: [any Observable]
   /// As of `FieldDescription.componentOrder`.
   let order: [Int]
@@ -53,21 +54,23 @@ struct AlignedField {
 /// Codes a field so that all that is to be kept holds on the decoded values, outliers and all, and adds what restores it.
 ///
 /// Without a request the stream is that of a plain job.
-/// - Throws: `Failure(.boundViolated)` with the best that was had; `Failure(.usage)` for fields with missing values, and what
-///   cannot be restored.
+/// Fields with missing values have no steps to weight: for them the bound is made finer until the targets hold.
+/// - Parameter temporal: the series that the step belongs to; the caller commits it there.
+/// - Throws: `Failure(.boundViolated)` with the best that was had; `Failure(.usage)` for what cannot be restored.
 /// - Collective: all ranks.
 func encodeAligned(
-  _ r: AlignedRequest, _ source: FieldSource, bound: ErrorBound, forced: FieldCoding.Member?, threads: Int, check: Bool, phases: PhaseClock,
-  ranks: borrowing Communicator
+  _ r: AlignedRequest, _ source: FieldSource, bound: ErrorBound, forced: FieldCoding.Member?, temporal: TemporalSeries? = nil, threads: Int, check: Bool,
+  phases: PhaseClock, ranks: borrowing Communicator
 ) throws -> AlignedField {
-  func encoder(_ forced: FieldCoding.Member?, _ ranks: borrowing Communicator) throws -> FieldEncoder {
-    try FieldEncoder(source, bound: bound, forced: forced, threads: threads, check: check, phases: phases, ranks: ranks)
+  func encoder(_ forced: FieldCoding.Member?, finer: Double = 1, _ ranks: borrowing Communicator) throws -> FieldEncoder {
+    let e = try FieldEncoder(source, bound: bound.scaled(by: finer), forced: forced, threads: threads, check: check, phases: phases, ranks: ranks)
+    e.tileAccess = r.tileAccess
+    return e
   }
   let first = try encoder(forced, ranks)
+  // Where observables are to be kept every step stands alone.
+  if r.kept.isEmpty { first.history = temporal?.history(of: source.name) }
   if r.isEmpty { return AlignedField(field: try first.encode(ranks: ranks)) }
-  if !r.kept.isEmpty, first.special != nil || first.survey.unlisted {
-    throw Failure(.usage, "--keep: \(source.name) has missing values; observables of such a field cannot be kept in this version")
-  }
   return try withRankDomain(source.grid, coordinates: r.coordinates, ranks: ranks) { domain in
     let original = masking(try domain.parts(of: source.arrays, in: source.boxes, type: source.type), first.survey.specials, source.type)
     var restoration = FieldRestoration()
@@ -82,7 +85,7 @@ func encodeAligned(
     let all = r.kept.map(\.observable) + r.observed.filter { !names.contains($0.specification) }
     let observer = try phases.measure("observe") { try FieldObserver(all, of: r.order.map { original[$0] }, on: domain) }
     var session = try AlignedSession(r, observer, first, reserved)
-    var out = try session.run(ranks: ranks) { try encoder(.lapped16, $0) }
+    var out = try session.run(ranks: ranks, lapped: { try encoder(.lapped16, $0) }, finer: { try encoder(forced, finer: $0, $1) })
     if !all.isEmpty {
       out.observables = try phases.measure("observe") {
         let decoded = try session.encoder.decodedParts(on: domain)
@@ -118,7 +121,7 @@ private struct AlignedSession {
   /// - Collective: all ranks.
   init(_ r: AlignedRequest, _ observer: FieldObserver, _ encoder: FieldEncoder, _ reserved: [UInt8]) throws {
     request = r; domain = observer.domain; self.reserved = reserved
-    judge = Judge(r.kept, observer, order: r.order)
+    judge = try Judge(r.kept, observer, order: r.order)
     self.encoder = encoder
     prepare()
   }
@@ -146,7 +149,9 @@ private struct AlignedSession {
   private static let carrierShare = 0.1
 
   /// - Collective: all ranks.
-  mutating func run(ranks: borrowing Communicator, lapped: (borrowing Communicator) throws -> FieldEncoder) throws -> AlignedField {
+  mutating func run(
+    ranks: borrowing Communicator, lapped: (borrowing Communicator) throws -> FieldEncoder, finer: (Double, borrowing Communicator) throws -> FieldEncoder
+  ) throws -> AlignedField {
     var plain = try pass(ranks)
     func done(_ p: Pass, _ steps: String, predicted: [Double]) -> AlignedField {
       let lost = loss(plain.field, p.field)
@@ -154,7 +159,20 @@ private struct AlignedSession {
         field: p.field, predicted: predicted, steps: judge.kept.isEmpty ? nil : (steps, lost.isNaN ? 0 : lost))
     }
     if judge.satisfied(plain.errors) { return done(plain, "uniform", predicted: plain.errors) }
-    // Only lapped transforms have factors on bands.
+    // Only lapped transforms have factors on bands, and they code no masks.
+    if encoder.special != nil || encoder.survey.unlisted {
+      guard encoder.target.rate == nil else { throw judge.failure(plain.errors, "; fields with missing values have one step for all") }
+      var scale = 1.0, best = plain.errors
+      for _ in 0..<AlignedSession.passes {
+        scale *= max(0.8 / judge.worst(best), 1e-3)
+        encoder = try finer(scale, ranks)
+        prepare()
+        let p = try pass(ranks)
+        if judge.satisfied(p.errors) { return done(p, "uniform", predicted: p.errors) }
+        best = p.errors
+      }
+      throw judge.failure(best, ", at \(short(scale)) of the bound")
+    }
     if plain.field.coding.member.blockEdge == nil {
       guard encoder.forced == nil, plain.field.coding.member != .lossless, plain.field.coding.member != .constant else { throw judge.failure(plain.errors, "") }
       encoder = try lapped(ranks)
@@ -262,6 +280,18 @@ private struct AlignedSession {
         within, " within --max-psnr-loss \(short(limit)) dB; what is asked for costs \(short(loss(plain.field, result.pass.field))) dB")
     }
     return done(result.pass, name, predicted: result.predicted)
+  }
+}
+
+extension ErrorBound {
+  /// With errors smaller by a factor; rates and lossless stay as they are.
+  fileprivate func scaled(by factor: Double) -> ErrorBound {
+    switch self {
+    case .absolute(let v): .absolute(v * factor)
+    case .relative(let v): .relative(v * factor)
+    case .psnr(let v): .psnr(v - 20 * log10(factor))
+    case .pointwiseRelative, .rate, .lossless: self
+    }
   }
 }
 

@@ -2,29 +2,33 @@ import Codecs
 import Fields
 import Observables
 
-/// Closed-form sensitivities of an observable to the bands of a lapped transform.
-enum BandSensitivity {
-  /// g of every band: the mean of phi^T J^T M J phi over its basis functions, phi orthonormal; one table of M^3 per component.
+/// Closed forms in the bands of a lapped transform.
+///
+/// Means over the places of one-dimensional operators are kept: terms of different observables share them.
+package final class BandForms {
+  package let transform: LappedOrthogonalTransform
+  private lazy var bases = (0..<3).map { LappedBasis(transform, axis: $0) }
+  private var known: [[(operation: AxisOperator, means: [Double])]] = [[], [], []]
+  package init(_ transform: LappedOrthogonalTransform) { self.transform = transform }
+
+  private func means(_ operation: AxisOperator, _ axis: Int) -> [Double] {
+    if let found = known[axis].first(where: { $0.operation == operation }) { return found.means }
+    let m = bases[axis].means(of: operation)
+    known[axis].append((operation, m))
+    return m
+  }
+
+  /// The mean of phi^T A phi over the basis functions of every band, phi orthonormal and A the sum of `terms`; one table of M^3 per component.
   ///
-  /// For noise of variance v_b in band b, P = sum over bands of count_b g_b v_b. Bands are `(fz M + fy) M + fx`; those without
-  /// latents have 0. Masks are left out, as in `SeparableSensitivity`.
+  ///     sum over terms with row = column = c of weight * prod_a mean over places of phi_a^T T_a phi_a
   ///
-  ///     g[f] = sum over terms with row = column = c of weight * prod_a mean over places of phi_a^T T_a phi_a
-  ///
-  /// The means of axes multiply because a band is the product of its axes' basis functions.
-  /// - Parameter scales: as of `sensitivity(components:grid:coordinates:scales:)`; with all of them the root mean square of the
-  ///   values, P is the square of the relative L2 error.
-  /// - Returns: `nil` where the observable has no separable form.
-  static func separable(
-    _ observable: any SeparableSensitivity, transform: LappedOrthogonalTransform, components: Int, coordinates: Coordinates, scales: [Double]
-  ) -> [[Double]]? {
-    let grid = transform.grid, m = transform.blockEdge
-    let terms = observable.sensitivity(components: components, grid: grid, coordinates: coordinates, scales: scales)
-    if terms.isEmpty { return nil }
-    let bases = (0..<3).map { LappedBasis(transform, axis: $0) }
+  /// The means of axes multiply because a band is the product of its axes' basis functions. Bands are `(fz M + fy) M + fx`; those without
+  /// latents have 0.
+  package func tables(_ terms: [SeparableTerm], components: Int) -> [[Double]] {
+    let m = transform.blockEdge
     var g = [[Double]](repeating: [Double](repeating: 0, count: m * m * m), count: components)
     for t in terms where t.row == t.column {
-      let means = (0..<3).map { bases[$0].means(of: t.axes[$0]) }
+      let means = (0..<3).map { self.means(t.axes[$0], $0) }
       for z in 0..<m { for y in 0..<m {
         let w = t.weight * means[0][z] * means[1][y]
         if w == 0 { continue }
@@ -33,6 +37,17 @@ enum BandSensitivity {
     }
     // Rounding may leave a hair below 0.
     return g.map { $0.map { max(0, $0) } }
+  }
+
+  /// g of every band for an observable with a separable form: for noise of variance v_b in band b, P = sum over bands of count_b g_b v_b.
+  /// Masks are left out, as in `SeparableSensitivity`.
+  ///
+  /// - Parameter scales: as of `sensitivity(components:grid:coordinates:scales:)`; with all of them the root mean square of the
+  ///   values, P is the square of the relative L2 error.
+  /// - Returns: `nil` where the observable has no such form.
+  package func sensitivities(_ observable: any SeparableSensitivity, components: Int, coordinates: Coordinates, scales: [Double]) -> [[Double]]? {
+    let terms = observable.sensitivity(components: components, grid: transform.grid, coordinates: coordinates, scales: scales)
+    return terms.isEmpty ? nil : tables(terms, components: components)
   }
 }
 

@@ -59,18 +59,20 @@ struct Judge {
   let order: [Int]
 
   /// - Parameter observer: whose first observables are those to be kept.
-  init(_ kept: [Kept], _ observer: FieldObserver, order: [Int]) {
+  /// - Collective: all ranks.
+  init(_ kept: [Kept], _ observer: FieldObserver, order: [Int]) throws {
     domain = observer.domain; original = observer.original; self.order = order
     self.kept = kept.indices.map { Kept(observable: observer.observables[$0], target: kept[$0].target) }
-    values = Array(observer.values[..<kept.count])
-    norms = kept.indices.map { (observer.squares[$0], observer.counts[$0]) }
+    values = try kept.indices.map { try observer.value($0) }
+    norms = try kept.indices.map { (try observer.square($0), try observer.count($0)) }
   }
 
   /// o(x') - o(x) for each.
   ///
   /// - Collective: all ranks.
   func residuals(_ decoded: FieldParts) throws -> [ObservableValue] {
-    try kept.indices.map { try kept[$0].observable.value(of: decoded, on: domain).plus(-1, values[$0]) }
+    let decoded = masked(decoded, like: original)
+    return try kept.indices.map { try kept[$0].observable.value(of: decoded, on: domain).plus(-1, values[$0]) }
   }
   /// Relative L2 errors; an observable that vanishes must stay 0.
   ///

@@ -103,8 +103,8 @@ extension Judge {
     let scale = square > 0 ? (square / Double(max(1, count))).squareRoot() : 1
     let number = switch values[j] { case .vector(let v): v.count; case .field(let f): f.count }
     if let o = kept[j].observable as? any SeparableSensitivity,
-       let closed = BandSensitivity.separable(
-        o, transform: latents.transform, components: order.count, coordinates: coordinates, scales: [Double](repeating: scale, count: number)) {
+       let closed = BandForms(latents.transform).sensitivities(
+        o, components: order.count, coordinates: coordinates, scales: [Double](repeating: scale, count: number)) {
       return order.indices.map { c in closed[order.firstIndex(of: c)!] }
     }
     return try probed(j, latents, ranks: ranks)

@@ -13,27 +13,75 @@ struct FieldObserver {
   let original: FieldParts
   /// With every constant that the original fixes.
   let observables: [any Observable]
-  let values: [ObservableValue]
-  /// Sums of squares of the values, and how many there are.
-  let squares: [Double], counts: [Int]
+
+  /// What is known of the original's values; those compared row by row are not held, and known only once they were compared.
+  private final class Known {
+    var values: [ObservableValue?], squares: [Double?], counts: [Int]
+    init(_ values: [ObservableValue?]) {
+      self.values = values
+      squares = values.map { _ in nil }
+      counts = values.map { _ in 0 }
+    }
+  }
+  private let known: Known
 
   /// - Throws: `AgreedError` of an `ObservableError` where one cannot be evaluated, such as a library's that gives NaN.
   /// - Collective: all ranks.
   init(_ list: [any Observable], of original: FieldParts, on domain: RankDomain) throws {
     self.domain = domain; self.original = original
-    observables = try list.map { try ($0 as? any CalibratedObservable)?.calibrated(to: original, on: domain) ?? $0 }
-    values = try observables.map { try $0.value(of: original, on: domain) }
-    squares = try values.map { try $0.squareSum(on: domain) }
-    counts = values.map { $0.count(on: domain) }
-    for (o, s) in zip(observables, squares) where !s.isFinite {
-      throw ObservableError("\(o.specification) of the original is not finite")
-    }
+    observables = try RowComparison.calibrated(list, to: original, on: domain)
+    known = Known(try observables.map { RowComparison.suits($0) ? nil : try $0.value(of: original, on: domain) })
+    for j in observables.indices where known.values[j] != nil { _ = try square(j) }
+  }
+
+  /// o(u) of the original.
+  ///
+  /// - Collective: all ranks.
+  func value(_ j: Int) throws -> ObservableValue {
+    if let v = known.values[j] { return v }
+    let v = try observables[j].value(of: original, on: domain)
+    // Fields are large.
+    if case .vector = v { known.values[j] = v }
+    return v
+  }
+  /// Only where it is at hand.
+  func knownValue(_ j: Int) -> ObservableValue? { known.values[j] }
+  /// Sum of squares of the values.
+  ///
+  /// - Collective: all ranks.
+  func square(_ j: Int) throws -> Double {
+    if let s = known.squares[j] { return s }
+    let v = try value(j)
+    return try know(j, square: try v.squareSum(on: domain), count: v.count(on: domain))
+  }
+  /// How many values.
+  ///
+  /// - Collective: all ranks.
+  func count(_ j: Int) throws -> Int {
+    _ = try square(j)
+    return known.counts[j]
+  }
+  @discardableResult
+  private func know(_ j: Int, square: Double, count: Int) throws -> Double {
+    guard square.isFinite else { throw ObservableError("\(observables[j].specification) of the original is not finite") }
+    known.squares[j] = square; known.counts[j] = count
+    return square
   }
 
   /// Value of one number, root mean square of several.
-  private func size(_ v: ObservableValue, _ square: Double, _ count: Int) -> Double {
+  private func size(_ v: ObservableValue?, _ square: Double, _ count: Int) -> Double {
     if case .vector(let x) = v, x.count == 1 { return x[0] }
     return count > 0 ? (square / Double(count)).squareRoot() : 0
+  }
+
+  /// Of the original, as `reports` gives them.
+  ///
+  /// - Collective: all ranks.
+  func sizes() throws -> [Double] {
+    try observables.indices.map { j in
+      let v = try value(j)
+      return size(v, try square(j), try count(j))
+    }
   }
 
   /// Name, value of the original and of the decoded field, and the relative L2 error |o(x') - o(x)| / |o(x)|; NaN where o(x) vanishes and
@@ -42,32 +90,55 @@ struct FieldObserver {
   /// - Collective: all ranks.
   func reports(_ decoded: FieldParts) throws -> [ObservableReport] {
     let decoded = masked(decoded, like: original)
+    let rowed = observables.indices.filter { RowComparison.suits(observables[$0]) }
+    var compared = [ComparedValues?](repeating: nil, count: observables.count)
+    if !rowed.isEmpty, let rows = try RowComparison(rowed.map { observables[$0] }, [original, decoded], on: domain) {
+      for (j, c) in zip(rowed, try rows.compared(original, decoded)) { compared[j] = c }
+    }
     return try observables.indices.map { j in
-      let v = try observables[j].value(of: decoded, on: domain)
-      var r = ObservableReport(name: observables[j].specification)
+      var r = ObservableReport(name: observables[j].specification), difference: Double
       r.units = observables[j].units
-      r.original = size(values[j], squares[j], counts[j])
-      r.decoded = size(v, try v.squareSum(on: domain), counts[j])
-      let difference = try v.plus(-1, values[j]).squareSum(on: domain)
-      r.error = difference == 0 ? 0 : squares[j] > 0 ? (difference / squares[j]).squareRoot() : .nan
-      if case .vector(let x) = values[j], case .vector(let y) = v, 2...1024 ~= x.count { r.values = .init(original: x, decoded: y) }
+      if case .squares(let first, let second, let d, let count) = compared[j] {
+        try know(j, square: first, count: count)
+        r.original = size(nil, first, count)
+        r.decoded = size(nil, second, count)
+        difference = d
+      } else {
+        let v: ObservableValue
+        if case .vectors(let first, let second) = compared[j] {
+          known.values[j] = .vector(first)
+          v = .vector(second)
+        } else { v = try observables[j].value(of: decoded, on: domain) }
+        let original = try value(j)
+        r.original = size(original, try square(j), try count(j))
+        r.decoded = size(v, try v.squareSum(on: domain), try count(j))
+        difference = try v.squareSum(minus: original, on: domain)
+        if case .vector(let x) = original, case .vector(let y) = v, 2...1024 ~= x.count { r.values = .init(original: x, decoded: y) }
+      }
+      let square = try square(j)
+      r.error = difference == 0 ? 0 : square > 0 ? (difference / square).squareRoot() : .nan
       return r
     }
   }
 }
 
 extension FieldObserver {
+  /// - Collective: all ranks.
+  func subjects() throws -> [BandAlignment.Subject] {
+    try observables.indices.map { j in
+      BandAlignment.Subject(observable: observables[j], value: knownValue(j), meanSquare: try square(j) / Double(max(1, count(j))))
+    }
+  }
+
   /// Adds the predicted errors and the cheap form of the alignment: closed forms, and probes on a few samples.
   ///
   /// - Collective: all ranks.
   func align(_ reports: inout [ObservableReport], at point: OperatingPoint, _ source: FieldSource, ranks: borrowing Communicator) throws {
-    let subjects = observables.indices.map { j in
-      BandAlignment.Subject(observable: observables[j], value: values[j], meanSquare: squares[j] / Double(max(1, counts[j])))
-    }
     let blocks = SampledBlocks(LappedOrthogonalTransform(blockEdge: point.edge, grid: source.grid), count: 3, ranks: ranks)
-    let a = try BandAlignment(subjects, source, blocks, original: { original }, on: domain, ranks: ranks)
+    let a = try BandAlignment(try subjects(), source, blocks, original: { original }, on: domain, ranks: ranks)
+    let rounding = try a.rounding(noise: point.noise)
     for j in reports.indices {
-      reports[j].predictedError = a.error(j, noise: point.noise)
+      reports[j].predictedError = try a.error(j, rounding)
       reports[j].alignment = try .init(a, j, noise: point.noise)
     }
   }

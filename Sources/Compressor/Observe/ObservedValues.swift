@@ -1,3 +1,4 @@
+import CKernels
 import Fields
 import Observables
 import Reduction
@@ -22,7 +23,7 @@ func observedParts(_ arrays: [[RawArray]], in boxes: [Box], type: ScalarType, fi
 /// Gives `decoded` the mask of `original`.
 func masked(_ decoded: FieldParts, like original: FieldParts) -> FieldParts {
   zip(decoded, original).map { d, o in
-    guard o.values.contains(where: { !$0.isFinite }) else { return d }
+    guard o.values.withUnsafeBufferPointer({ !$0.isEmpty && ald_all_finite($0.baseAddress!, $0.count) == 0 }) else { return d }
     return FieldPart(d.box, zip(d.values, o.values).map { $1.isFinite ? $0 : .nan })
   }
 }
@@ -35,17 +36,31 @@ extension ObservableValue {
     case .field(let f): f.count * domain.grid.count
     }
   }
-  /// Exact sum of squares of `weight` times the values, the weights being those of each value of a vector or each component of a field.
+  /// Exact sum of squares of the values.
   /// - Collective.
   func squareSum(on domain: any Domain) throws -> Double {
     var sum = ExactSum()
     switch self {
     case .vector(let v):
-      for x in v { sum.add(x * x) }
+      sum.addSquares(of: v)
       return sum.value
     case .field(let f):
-      for p in f { for x in p.values { sum.add(x * x) } }
+      for p in f { sum.addSquares(of: p.values) }
       return try domain.merged(sum).value
+    }
+  }
+  /// Exact sum of squares of the differences from `other`, of the same shape.
+  /// - Collective.
+  func squareSum(minus other: ObservableValue, on domain: any Domain) throws -> Double {
+    var sum = ExactSum()
+    switch (self, other) {
+    case (.vector(let x), .vector(let y)):
+      sum.addSquares(of: x, minus: y)
+      return sum.value
+    case (.field(let x), .field(let y)):
+      for (p, q) in zip(x, y) { sum.addSquares(of: p.values, minus: q.values) }
+      return try domain.merged(sum).value
+    default: preconditionFailure("a vector and a field")
     }
   }
   /// self + factor other.

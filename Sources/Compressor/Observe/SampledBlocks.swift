@@ -1,3 +1,4 @@
+import CKernels
 import Codecs
 import Decomposition
 import Fields
@@ -78,26 +79,39 @@ struct SampledBlocks {
     return out
   }
 
-  /// Sums of squares of a sample's coefficients by component and band.
+  /// The coefficients of a sample.
   ///
   /// - Parameter parts: on a box that holds the sample and the transform's halo.
-  func squares(_ parts: FieldParts, sample i: Int) -> [Double] {
-    let core = boxes[i], m = transform.blockEdge
-    return parts.flatMap { p -> [Double] in
-      var from = p, to = FieldPart(core), sums = [Double](repeating: 0, count: bandCount)
-      lend(&from) { a in lend(&to) { transform.analyse(a, core: core, into: $0) } }
-      var at = 0
-      for z in core.lower.z..<core.upper.z { for y in core.lower.y..<core.upper.y {
-        let row = (frequencies[0][z] * m + frequencies[1][y]) * m
-        for x in core.lower.x..<core.upper.x {
-          let v = to.values[at]
-          sums[row + frequencies[2][x]] += v * v
-          at += 1
-        }
-      } }
+  func analysed(_ parts: FieldParts, sample i: Int) -> FieldParts {
+    parts.map { p in
+      var from = p, to = FieldPart(boxes[i])
+      lend(&from) { a in lend(&to) { transform.analyse(a, core: boxes[i], into: $0) } }
+      return to
+    }
+  }
+
+  /// Calls `body` with the offset of each coefficient of a sample and its band.
+  func eachBand(of i: Int, _ body: (_ offset: Int, _ band: Int) -> Void) {
+    let core = boxes[i], m = transform.blockEdge, fx = Array(frequencies[2][core.lower.x..<core.upper.x])
+    var at = 0
+    for z in core.lower.z..<core.upper.z { for y in core.lower.y..<core.upper.y {
+      let row = (frequencies[0][z] * m + frequencies[1][y]) * m
+      fx.withUnsafeBufferPointer { for f in $0 { body(at, row + f); at += 1 } }
+    } }
+  }
+
+  /// Sums of squares of a sample's coefficients by component and band.
+  func squares(of coefficients: FieldParts, sample i: Int) -> [Double] {
+    coefficients.flatMap { p -> [Double] in
+      var sums = [Double](repeating: 0, count: bandCount)
+      p.values.withUnsafeBufferPointer { v in
+        sums.withUnsafeMutableBufferPointer { s in eachBand(of: i) { s[$1] += v[$0] * v[$0] } }
+      }
       return sums
     }
   }
+  /// Of the coefficients of fields, as of `analysed`.
+  func squares(_ parts: FieldParts, sample i: Int) -> [Double] { squares(of: analysed(parts, sample: i), sample: i) }
 
   /// Latents of each band in a box, of one component.
   func counts(in box: Box) -> [Double] {
@@ -130,6 +144,15 @@ struct SampledBlocks {
 
 extension FieldPart {
   init(values a: RawArray, type: ScalarType, fills: Set<UInt64>) {
+    if fills.isEmpty {
+      self.init(a.box, [Double](unsafeUninitializedCapacity: a.count) { to, count in
+        if type == .float32 { ald_widen(a.bound(to: Float.self), a.count, to.baseAddress!) } else {
+          to.baseAddress!.initialize(from: a.bound(to: Double.self), count: a.count)
+        }
+        count = a.count
+      })
+      return
+    }
     self.init(a.box, (0..<a.count).map { i in
       if type == .float32 {
         return fills.contains(UInt64(a.bound(to: UInt32.self)[i])) ? .nan : Double(a.bound(to: Float.self)[i])
@@ -141,11 +164,16 @@ extension FieldPart {
   func cut(_ part: Box) -> FieldPart {
     var out = FieldPart(part)
     if part.isEmpty { return out }
-    var at = 0
-    for z in part.lower.z..<part.upper.z { for y in part.lower.y..<part.upper.y {
-      let from = box.offset(of: Index3(z, y, part.lower.x))
-      for k in 0..<part.shape.x { out.values[at] = values[from + k]; at += 1 }
-    } }
+    let n = part.shape.x
+    values.withUnsafeBufferPointer { source in
+      out.values.withUnsafeMutableBufferPointer { target in
+        var at = 0
+        for z in part.lower.z..<part.upper.z { for y in part.lower.y..<part.upper.y {
+          (target.baseAddress! + at).update(from: source.baseAddress! + box.offset(of: Index3(z, y, part.lower.x)), count: n)
+          at += n
+        } }
+      }
+    }
     return out
   }
   /// The same values at cells counted from the box's first.

@@ -28,22 +28,26 @@ public struct Bootstrap: Sendable {
     let all = try reducer.gathered(mine).joined().map { $0 }
     var table: [(Int, ArraySlice<Double>)] = stride(from: 0, to: all.count, by: length + 1).map { (Int(all[$0]), all[($0 + 1)..<($0 + 1 + length)]) }
     table.sort { $0.0 < $1.0 }
-    func sums(_ weight: (Int) -> Int) -> [Double]? {
+    func sums(_ weights: [Int]) -> [Double]? {
       var s = [Double](repeating: 0, count: length), any = false
-      for (id, v) in table {
-        let w = Double(weight(id))
+      for ((_, v), weight) in zip(table, weights) {
+        let w = Double(weight)
         if w == 0 { continue }
         any = true
         for (i, x) in zip(s.indices, v) { s[i] += w * x }
       }
       return any ? s : nil
     }
-    let whole = try statistics(sums { _ in 1 } ?? [Double](repeating: 0, count: length))
-    var samples = [[Double]](repeating: [], count: whole.count)
+    let whole = try statistics(sums(table.map { _ in 1 }) ?? [Double](repeating: 0, count: length))
+    var samples = [[Double]](repeating: [], count: whole.count), known: [[Int]: [Double]] = [:]
     for b in 0..<replicas {
       let random = CounterRandom(seed: seed, stream: 7 << 32 | UInt64(b))
-      guard let s = sums(random.poisson) else { continue }
-      for (i, v) in try statistics(s).enumerated() where v.isFinite { samples[i].append(v) }
+      let weights = table.map { random.poisson($0.0) }
+      // Few units give few different replicas.
+      let found = try known[weights] ?? sums(weights).map(statistics)
+      guard let found else { continue }
+      known[weights] = found
+      for (i, v) in found.enumerated() where v.isFinite { samples[i].append(v) }
     }
     return zip(whole, samples).map { v, s in
       let sorted = s.sorted()

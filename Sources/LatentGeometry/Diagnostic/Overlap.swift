@@ -107,7 +107,7 @@ extension Overlap {
       for i in h.indices { trace += counts[i] * h[i]; total += counts[i] }
       let m = trace / total
       for i in h.indices { logs += counts[i] * (h[i] > 0 ? ln(h[i] / m) : -.infinity) }
-      return Ranked(order: h.indices.sorted { (-h[$0], $0) < (-h[$1], $1) }, trace: trace, flatness: m > 0 ? exponential(logs / total) : 1)
+      return Ranked(order: h.indices.sorted { h[$0] != h[$1] ? h[$0] > h[$1] : $0 < $1 }, trace: trace, flatness: m > 0 ? exponential(logs / total) : 1)
     }
     let a = ranked(first), b = ranked(second)
     func latents(_ r: Ranked, _ h: [Double], _ share: Double) -> Double {
@@ -142,9 +142,10 @@ extension Overlap {
     }
     let wanted = max(1, min(latents(a, first, 0.9), latents(b, second, 0.9)))
     // Borders of the sets, nearest to the wanted size first.
-    var sizes: Set<Double> = []
-    for r in [a, b] { var k = 0.0; for i in r.order { k += counts[i]; if k < n { sizes.insert(k) } } }
-    let near = sizes.filter { $0 >= wanted / 2 && $0 <= 2 * wanted }.sorted { (abs($0 - wanted), $0) < (abs($1 - wanted), $1) }
+    var sizes: [Double] = []
+    for r in [a, b] { var k = 0.0; for i in r.order { k += counts[i]; if k < n && k >= wanted / 2 && k <= 2 * wanted { sizes.append(k) } } }
+    sizes.sort { (abs($0 - wanted), $0) < (abs($1 - wanted), $1) }
+    let near = sizes.indices.filter { $0 == 0 || sizes[$0] != sizes[$0 - 1] }.map { sizes[$0] }
     let sure = near.prefix(16).first { common($0).sure }, k = sure ?? wanted, found = common(k)
     count = Int(n); rank = Int(k)
     value = found.value

@@ -111,17 +111,76 @@ public struct Averages: Observable, SeparableSensitivity {
     return .vector(try domain.sums(sums).enumerated().map { j, sum in sum / s.divisors[j % m / orders] })
   }
 
+  /// The cells of each group along each axis that are in the participant's box.
+  private func inside(_ domain: any Domain) -> [[Range<Int>]] {
+    let groups = ranges(domain.grid)
+    return (0..<3).map { a in
+      groups[a].map { $0.clamped(to: domain.box.lower[a]..<max(domain.box.lower[a], domain.box.upper[a])) }
+    }
+  }
+  /// Means or integrals of `parts`, 0 in masked cells, where cells count equally: rows of a group, as many as the sums take at a time.
+  private func summed(_ parts: FieldParts, _ s: Setting, _ domain: any Domain) throws -> ObservableValue {
+    let m = s.groups.count, inside = inside(domain)
+    var sums = [ExactSum](repeating: ExactSum(), count: parts.count * m)
+    let most = 1024
+    withUnsafeTemporaryAllocation(of: Double.self, capacity: most) { buffer in
+      for (c, part) in parts.enumerated() {
+        part.values.withUnsafeBufferPointer { values in
+          for (i, z) in inside[0].enumerated() { for (j, y) in inside[1].enumerated() { for (k, x) in inside[2].enumerated() {
+            if z.isEmpty || y.isEmpty || x.isEmpty { continue }
+            let g = c * m + (i * inside[1].count + j) * inside[2].count + k
+            var held = 0
+            func flush() {
+              sums[g].add(contentsOf: UnsafeBufferPointer(rebasing: buffer[..<held]))
+              held = 0
+            }
+            for zi in z { for yi in y {
+              let from = values.baseAddress! + part.box.offset(of: Index3(zi, yi, x.lowerBound))
+              if x.count > most / 2 { sums[g].add(contentsOf: UnsafeBufferPointer(start: from, count: x.count)); continue }
+              if held + x.count > most { flush() }
+              (buffer.baseAddress! + held).update(from: from, count: x.count)
+              held += x.count
+            } }
+            flush()
+          } } }
+        }
+      }
+    }
+    return .vector(try domain.sums(sums).enumerated().map { j, sum in sum / s.divisors[j % m] })
+  }
+
   public func value(of u: FieldParts, on domain: any Domain) throws -> ObservableValue {
     let s = try setting(u, domain)
+    if orders == 1, s.volumes == nil { return try summed(s.clean, s, domain) }
     return try reduced(s, domain) { c, i, p in power(s.clean[c].values[i], p) }
   }
   public func tangent(at u: FieldParts, along v: FieldParts, on domain: any Domain) throws -> ObservableValue {
     let s = try setting(u, domain)
+    if orders == 1, s.volumes == nil {
+      var v = v
+      if let valid = s.valid { for c in v.indices { v[c].values.clear(where: valid) } }
+      return try summed(v, s, domain)
+    }
     return try reduced(s, domain) { c, i, p in Double(p) * power(s.clean[c].values[i], p - 1) * v[c].values[i] }
   }
   public func adjoint(at u: FieldParts, of w: ObservableValue, on domain: any Domain) throws -> FieldParts {
     let s = try setting(u, domain), m = s.groups.count * orders
     var out = FieldParts(repeating: FieldPart(domain.box), count: u.count)
+    if orders == 1, s.volumes == nil {
+      let inside = inside(domain)
+      for c in u.indices {
+        out[c].values.withUnsafeMutableBufferPointer { values in
+          for (i, z) in inside[0].enumerated() { for (j, y) in inside[1].enumerated() { for (k, x) in inside[2].enumerated() where !x.isEmpty {
+            let g = (i * inside[1].count + j) * inside[2].count + k, each = 1 / s.divisors[g] * w.vector[c * m + g]
+            for zi in z { for yi in y {
+              (values.baseAddress! + domain.box.offset(of: Index3(zi, yi, x.lowerBound))).update(repeating: each, count: x.count)
+            } }
+          } } }
+        }
+        if let valid = s.valid { out[c].values.clear(where: valid) }
+      }
+      return out
+    }
     for c in u.indices {
       s.groups.forEach(in: domain.box) { i, g in
         var sum = 0.0

@@ -1,3 +1,4 @@
+import CKernels
 import Fields
 import Statistics
 
@@ -22,6 +23,7 @@ func cleaned(_ parts: FieldParts) -> (FieldParts, valid: [Bool]?) {
   var out = parts, valid: [Bool]?
   for c in parts.indices {
     parts[c].values.withUnsafeBufferPointer { p in
+      guard let first = p.baseAddress, ald_all_finite(first, p.count) == 0 else { return }
       for i in p.indices where !p[i].isFinite {
         if valid == nil { valid = [Bool](repeating: true, count: p.count) }
         valid![i] = false
@@ -30,6 +32,10 @@ func cleaned(_ parts: FieldParts) -> (FieldParts, valid: [Bool]?) {
   }
   if let valid { for c in out.indices { out[c].values.clear(where: valid) } }
   return (out, valid)
+}
+
+extension FieldPart {
+  var isFinite: Bool { values.withUnsafeBufferPointer { $0.isEmpty || ald_all_finite($0.baseAddress!, $0.count) == 1 } }
 }
 
 extension [Double] {
@@ -64,7 +70,7 @@ extension ObservableValue {
 /// Root mean square of all values, 1 where that is no positive number: one natural scale for values of one kind.
 func commonScale(_ values: [Double]) -> Double {
   var sum = ExactSum()
-  for v in values { sum.add(v * v) }
+  sum.addSquares(of: values)
   return positiveScale((sum.value / Double(max(1, values.count))).squareRoot())
 }
 
@@ -74,7 +80,7 @@ func positiveScale(_ s: Double) -> Double { s.isFinite && s > 0 ? s : 1 }
 /// - Collective.
 func commonScale(_ parts: FieldParts, on domain: any Domain) throws -> Double {
   var sum = ExactSum()
-  for p in parts { for v in p.values { sum.add(v * v) } }
+  for p in parts { sum.addSquares(of: p.values) }
   let total = try domain.merged(sum).value
   return positiveScale((total / Double(domain.grid.count * max(1, parts.count))).squareRoot())
 }

@@ -62,5 +62,9 @@ struct CellWeights {
     }
     total = sum > 0 ? sum : 1
   }
+  /// Whether every valid cell counts 1.
+  var isUniform: Bool { volumes == nil }
+  /// Whether every cell counts 1.
+  var isFlat: Bool { volumes == nil && valid == nil }
   subscript(i: Int) -> Double { valid?[i] ?? true ? volumes?[i] ?? 1 : 0 }
 }

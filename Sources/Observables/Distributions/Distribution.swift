@@ -1,3 +1,4 @@
+import CKernels
 import Fields
 import Foundation
 import Statistics
@@ -42,7 +43,7 @@ public struct Distribution: CalibratedObservable {
     return ((4 - 6 * (a * a) + 3 * (a * a) * a) / 6, sign * (1.5 * (a * a) - 2 * a))
   }
 
-  private func map(_ n: Int, _ grid: Grid) -> LocalMap {
+  func map(_ n: Int, _ grid: Grid) -> LocalMap {
     let q: LocalQuantity = switch sample {
     case .value, .log: .value
     case .gradient: .longitudinal
@@ -81,7 +82,11 @@ public struct Distribution: CalibratedObservable {
                    divisor: cells.total * Double(map.rows.count) * (fractions ? 1 : h))
   }
 
+  /// Distance of the bins.
+  var width: Double { (maximum! - minimum!) / Double(bins) }
+
   public func calibrated(to original: FieldParts, on domain: any Domain) throws -> any Observable {
+    if sample != .log, let minimum, let maximum { return try calibrated(minimum, maximum) }
     let map = map(original.count, domain.grid), y = try map.sample(original, on: domain)
     var local = Extremes(minima: [.infinity, .infinity], maxima: [-.infinity])
     for f in y.fields {
@@ -99,6 +104,11 @@ public struct Distribution: CalibratedObservable {
       lower = Foundation.log((lower <= 0 && upper >= 0 ? smallest : min(abs(lower), abs(upper))))
       upper = Foundation.log(largest.isFinite && largest > 0 ? largest : smallest)
     }
+    return try out.calibrated(lower, upper)
+  }
+  /// With the limits that are open taken from a range of the samples.
+  func calibrated(_ smallest: Double, _ largest: Double) throws -> Distribution {
+    var out = self, (lower, upper) = (smallest, largest)
     if !(lower.isFinite && upper.isFinite) { (lower, upper) = (0, 0) }
     let margin = upper > lower ? (upper - lower) / 64 : max(abs(upper), 1) / 64
     out.minimum = minimum ?? lower - margin
@@ -119,7 +129,12 @@ public struct Distribution: CalibratedObservable {
   }
 
   public func value(of u: FieldParts, on domain: any Domain) throws -> ObservableValue {
-    try reduced(try setting(u, domain), domain) { _, _, t, _ in Distribution.spline(t).value }
+    let s = try setting(u, domain)
+    if s.floor != nil || !s.cells.isFlat { return try reduced(s, domain) { _, _, t, _ in Distribution.spline(t).value } }
+    var sums = SplineSums(minimum: s.minimum, maximum: s.maximum, h: s.h, count: bins + 4)
+    for f in s.y.fields { f.values.withUnsafeBufferPointer { sums.add($0) } }
+    sums.flush()
+    return .vector(try domain.sums(sums.exact).map { $0 / s.divisor })
   }
   public func tangent(at u: FieldParts, along v: FieldParts, on domain: any Domain) throws -> ObservableValue {
     let s = try setting(u, domain), z = try s.map.tangent(v, valid: s.y.valid, on: domain)
@@ -128,7 +143,14 @@ public struct Distribution: CalibratedObservable {
   public func adjoint(at u: FieldParts, of w: ObservableValue, on domain: any Domain) throws -> FieldParts {
     let s = try setting(u, domain), weights = w.vector
     var bar = FieldParts(repeating: FieldPart(domain.box), count: s.y.fields.count)
+    let plain = s.floor == nil && s.cells.isFlat
+    var setting = ald_spline_bins(minimum: s.minimum, maximum: s.maximum, h: s.h)
     for r in bar.indices {
+      if plain {
+        let n = bar[r].values.count
+        if n > 0 { ald_spline_slopes(&setting, s.y.fields[r].values, n, weights, s.cells[0] / s.divisor, &bar[r].values) }
+        continue
+      }
       for i in bar[r].values.indices where s.cells[i] > 0 {
         let (bin, t, slope) = s.place(r, i)
         let sum = (0..<4).reduce(0) { $0 + weights[bin + $1] * Distribution.spline(t - Double($1)).slope }

@@ -1,3 +1,4 @@
+import CKernels
 import Fields
 import Statistics
 
@@ -39,12 +40,12 @@ public struct StructureFunction: QuadraticObservable {
     return out
   }
   /// Pairs of the grid along an axis.
-  private func pairs(_ grid: Grid, _ axis: Int, _ r: Int) -> Int {
+  func pairs(_ grid: Grid, _ axis: Int, _ r: Int) -> Int {
     let n = grid.shape[axis]
     return n == 1 ? 0 : grid.periodic[axis] ? grid.count : grid.count / n * max(0, n - r)
   }
   /// (component, storage axis) of the increments at distance r.
-  private func directions(_ components: Int, _ grid: Grid, _ r: Int) -> [(Int, Int)] {
+  func directions(_ components: Int, _ grid: Grid, _ r: Int) -> [(Int, Int)] {
     (0..<max(components, components == 1 ? grid.dimensions : 0)).map { (components == 1 ? 0 : $0, 2 - $0) }
       .filter { pairs(grid, $0.1, r) > 0 }
   }
@@ -111,14 +112,84 @@ public struct StructureFunction: QuadraticObservable {
     return out
   }
 
+  /// The values row by row, where no cell is masked.
+  private func rowValues(_ u: FieldParts, _ domain: any Domain) throws -> [Double] {
+    let n = domain.grid.shape, nx = n.x
+    let source = try RowSource(u, below: 0, above: distances.max() ?? 0, on: domain)
+    var sums = [ExactSum](repeating: ExactSum(), count: distances.count)
+    let lists = distances.map { directions(u.count, domain.grid, $0) }
+    withUnsafeTemporaryAllocation(of: Double.self, capacity: nx) { row in
+      domain.box.forEachRow { z, y, _ in
+        for (j, r) in distances.enumerated() {
+          for (c, axis) in lists[j] {
+            let wraps = domain.grid.periodic[axis]
+            if axis < 2 {
+              if !wraps && (axis == 0 ? z : y) + r >= n[axis] { continue }
+              source.withRow(c, z, y) { a in
+                source.withRow(c, axis == 0 ? z + r : z, axis == 1 ? y + r : y) { ald_row_increments(a, $0, nx, epsilon, Int32(p), row.baseAddress!) }
+              }
+              sums[j].add(contentsOf: UnsafeBufferPointer(row))
+            } else {
+              // Pairs inside the row, then those across its end.
+              let shift = r % nx, inside = wraps ? nx - shift : max(0, nx - r)
+              source.withRow(c, z, y) { a in
+                ald_row_increments(a, a + (wraps ? shift : min(r, nx)), inside, epsilon, Int32(p), row.baseAddress!)
+                if wraps { ald_row_increments(a + inside, a, shift, epsilon, Int32(p), row.baseAddress! + inside) }
+              }
+              sums[j].add(contentsOf: UnsafeBufferPointer(rebasing: row[..<(wraps ? nx : inside)]))
+            }
+          }
+        }
+      }
+    }
+    return try zip(domain.sums(sums), distances.indices).map { sum, j in
+      sum / Double(max(1, lists[j].reduce(0) { $0 + pairs(domain.grid, $1.1, distances[j]) }))
+    }
+  }
+
+  /// The adjoint on one piece without neighbours, no cell of it masked: nothing is moved.
+  private func pieceAdjoint(_ u: FieldParts, _ w: [Double], _ domain: SoleDomain) -> FieldParts {
+    let box = domain.box, shape = box.shape, stride = [shape.y * shape.x, shape.x, 1]
+    var out = FieldParts(repeating: FieldPart(box), count: u.count), q = [Double](repeating: 0, count: box.count)
+    for (r, weight) in zip(distances, w) {
+      let list = directions(u.count, domain.grid, r), count = list.reduce(0) { $0 + pairs(domain.grid, $1.1, r) }
+      let factor = weight / Double(max(1, count))
+      for (c, axis) in list {
+        let s = r * stride[axis], n = shape[axis]
+        q.withUnsafeMutableBufferPointer { q in
+          u[c].values.withUnsafeBufferPointer { u in
+            out[c].values.withUnsafeMutableBufferPointer { o in
+              box.forEachRow { z, y, at in
+                // Cells of the row that have a partner after them, and before them.
+                let place = axis == 0 ? z : y, after = axis == 2 ? max(0, n - r) : place + r < n ? shape.x : 0
+                let row = q.baseAddress! + at, target = o.baseAddress! + at
+                ald_row_slopes(u.baseAddress! + at, u.baseAddress! + at + (after > 0 ? s : 0), after, epsilon, Int32(p), factor, row)
+                for x in after..<shape.x { row[x] = 0 }
+                if axis == 2 {
+                  ald_row_add_difference(target + min(r, shape.x), row, row + min(r, shape.x), max(0, shape.x - r))
+                  for x in 0..<min(r, shape.x) { target[x] -= row[x] }
+                } else if place >= r { ald_row_add_difference(target, row - s, row, shape.x) } else { ald_row_add(target, row, -1, shape.x) }
+              }
+            }
+          }
+        }
+      }
+    }
+    return out
+  }
+
   public func value(of u: FieldParts, on domain: any Domain) throws -> ObservableValue {
-    .vector(try means(u, nil, domain) { z, _ in value(z) })
+    if try RowSource.suit([u], on: domain) { return .vector(try rowValues(u, domain)) }
+    return .vector(try means(u, nil, domain) { z, _ in value(z) })
   }
   public func tangent(at u: FieldParts, along v: FieldParts, on domain: any Domain) throws -> ObservableValue {
     .vector(try means(u, v, domain) { z, dz in slope(z) * dz })
   }
   public func adjoint(at u: FieldParts, of w: ObservableValue, on domain: any Domain) throws -> FieldParts {
-    try scattered(u, nil, w.vector, domain) { z, _ in slope(z) }
+    if let piece = domain as? SoleDomain, u.allSatisfy(\.isFinite), (0..<3).allSatisfy({ !piece.grid.periodic[$0] }) {
+      return pieceAdjoint(u, w.vector, piece)
+    }
+    return try scattered(u, nil, w.vector, domain) { z, _ in slope(z) }
   }
   public func curvature(at u: FieldParts, weights w: ObservableValue, appliedTo v: FieldParts, on domain: any Domain) throws -> FieldParts {
     try scattered(u, v, w.vector, domain) { z, dz in second(z) * dz }

@@ -25,7 +25,7 @@ public struct EnergySpectrum: Observable, Hashable {
   public var units: String { epsilon == nil ? "field^2" : "1" }
 
   private func energies(_ u: [SpectralPart], _ sums: ShellSums, on domain: any Domain) throws -> [Double] {
-    try sums.sums(u.map { ($0, $0) }, on: domain).map { $0 / 2 }
+    try sums.powers(u, on: domain).map { $0 / 2 }
   }
 
   public func value(of u: FieldParts, on domain: any Domain) throws -> ObservableValue {

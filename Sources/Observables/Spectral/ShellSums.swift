@@ -1,3 +1,4 @@
+import CKernels
 import Fields
 import Statistics
 
@@ -38,13 +39,55 @@ struct ShellSums {
   /// - Collective: all participants.
   func sums(_ pairs: [(SpectralPart, SpectralPart)], on domain: any Domain) throws -> [Double] {
     var sums = [ExactSum](repeating: ExactSum(), count: count)
-    if let box = pairs.first?.0.box {
+    if let box = pairs.first?.0.box, !box.isEmpty {
       waves.each(in: box) { i, square, weight in
         guard let b = index(square) else { return }
         var t = 0.0
         for (a, c) in pairs { t += a.values[2 * i] * c.values[2 * i] + a.values[2 * i + 1] * c.values[2 * i + 1] }
         sums[b].add(weight * t)
       }
+    }
+    return try domain.merged(sums).map { $0.value * scale }
+  }
+
+  /// The sum of S_b(a, a) over transforms: what `sums` of equal pairs gives, row by row.
+  ///
+  /// - Collective: all participants.
+  func powers(_ spectra: [SpectralPart], on domain: any Domain) throws -> [Double] {
+    var sums = [ExactSum](repeating: ExactSum(), count: count)
+    if let box = spectra.first?.box, !box.isEmpty {
+      let n = box.upper.x - box.lower.x, most = 64
+      var power = [Double](repeating: 0, count: n), shell = [Int32](repeating: 0, count: n)
+      let squares = Array(waves.squares[2][box.lower.x..<box.upper.x])
+      // Terms of a shell wait until there are enough of them.
+      let waiting = UnsafeMutableBufferPointer<Double>.allocate(capacity: most * count), held = UnsafeMutableBufferPointer<Int>.allocate(capacity: count)
+      defer { waiting.deallocate(); held.deallocate() }
+      held.update(repeating: 0)
+      func flush(_ b: Int) {
+        sums[b].add(contentsOf: UnsafeBufferPointer(start: waiting.baseAddress! + b * most, count: held[b]))
+        held[b] = 0
+      }
+      let first = shells?.lowerBound ?? 0, last = shells?.upperBound ?? .max, rest = shells == nil ? waves.highest + 1 : .max
+      waves.eachRow(in: box) { offset, plane, weights in
+        ald_shell_row(plane, squares, n, &shell)
+        power.withUnsafeMutableBufferPointer { power in
+          power.update(repeating: 0)
+          for s in spectra { s.values.withUnsafeBufferPointer { ald_row_add_power(power.baseAddress!, $0.baseAddress! + 2 * offset, n) } }
+          shell.withUnsafeBufferPointer { shell in
+            weights.withUnsafeBufferPointer { weights in
+              for i in 0..<n {
+                let k = min(Int(shell[i]), rest)
+                if k < first || k > last { continue }
+                let b = k - first
+                waiting[b * most + held[b]] = weights[i] * power[i]
+                held[b] += 1
+                if held[b] == most { flush(b) }
+              }
+            }
+          }
+        }
+      }
+      for b in 0..<count { flush(b) }
     }
     return try domain.merged(sums).map { $0.value * scale }
   }

@@ -46,6 +46,17 @@ struct Wavenumbers {
     } }
   }
 
+  /// Calls `body` with each row of a box along kx: its offset, kz^2 + ky^2, and how often each of its coefficients counts, as in `each`.
+  func eachRow(in box: Box, _ body: (_ offset: Int, _ plane: Double, _ weights: [Double]) -> Void) {
+    if box.isEmpty { return }
+    let weights = (box.lower.x..<box.upper.x).map { $0 == 0 || (evenX && $0 == lastX) ? 1.0 : 2.0 }
+    var offset = 0
+    for z in box.lower.z..<box.upper.z { for y in box.lower.y..<box.upper.y {
+      body(offset, squares[0][z] + squares[1][y], weights)
+      offset += weights.count
+    } }
+  }
+
   static func shell(_ square: Double) -> Int { Int(square.squareRoot() + 0.5) }
 
   func check(_ name: String, _ shells: ClosedRange<Int>?) throws {

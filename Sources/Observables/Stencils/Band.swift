@@ -1,3 +1,4 @@
+import CKernels
 import Fields
 
 /// A linear operator along one axis: row i combines the points i - reach ... i + reach.
@@ -74,28 +75,24 @@ public struct Band: Sendable, Equatable {
     let from = input.box, to = out.box
     if to.isEmpty { return }
     let nx = from.upper.x - from.lower.x, stride = axis == 0 ? nx * (from.upper.y - from.lower.y) : axis == 1 ? nx : 1
+    // Along x the coefficients of the row's points, with the factor.
+    let along = axis == 2 ? coefficients.map { row in (to.lower.x..<to.upper.x).map { factor * row[(($0 % extent) + extent) % extent] } } : []
     input.values.withUnsafeBufferPointer { source in
       out.values.withUnsafeMutableBufferPointer { target in
         to.forEachRow { z, y, at in
           let base = from.offset(of: Index3(z, y, from.lower.x)) - from.lower.x, o = at - to.lower.x
           for k in -reach...reach {
-            let row = coefficients[k + reach], s = base + k * stride
+            let s = base + k * stride
             if axis == 2 {
               let lower = max(to.lower.x, from.lower.x - k), upper = min(to.upper.x, from.upper.x - k)
               if lower >= upper { continue }
-              let n = extent
-              row.withUnsafeBufferPointer { c in
-                var i = ((lower % n) + n) % n
-                for x in lower..<upper {
-                  target[o + x] += factor * c[i] * source[s + x]
-                  i += 1
-                  if i == n { i = 0 }
-                }
+              along[k + reach].withUnsafeBufferPointer { c in
+                ald_row_add_each(target.baseAddress! + o + lower, source.baseAddress! + s + lower, c.baseAddress! + lower - to.lower.x, upper - lower)
               }
             } else {
-              let c = factor * row[axis == 0 ? z : y]
+              let c = factor * coefficients[k + reach][axis == 0 ? z : y]
               if c == 0 { continue }
-              for x in to.lower.x..<to.upper.x { target[o + x] += c * source[s + x] }
+              ald_row_add(target.baseAddress! + o + to.lower.x, source.baseAddress! + s + to.lower.x, c, to.upper.x - to.lower.x)
             }
           }
         }

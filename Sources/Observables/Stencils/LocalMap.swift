@@ -1,3 +1,4 @@
+import CKernels
 import Fields
 
 /// y = L u or y = L grad u at every cell: what an observable takes from the neighbourhood of a point.
@@ -75,7 +76,10 @@ struct LocalMap: Sendable, Equatable {
     if let a = t.axis {
       bands[a]!.add(input, axis: 2 - a, factor: t.factor, to: &out)
     } else {
-      for i in out.values.indices { out.values[i] += t.factor * input.values[i] }
+      let n = out.values.count
+      out.values.withUnsafeMutableBufferPointer { o in
+        input.values.withUnsafeBufferPointer { if n > 0 { ald_row_add(o.baseAddress!, $0.baseAddress!, t.factor, n) } }
+      }
     }
   }
 }

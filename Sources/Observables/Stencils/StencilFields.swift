@@ -1,3 +1,4 @@
+import CKernels
 import Fields
 import Statistics
 
@@ -39,26 +40,10 @@ public struct LinearField: Observable, SeparableSensitivity {
   }
 
   public func sensitivity(components: Int, grid: Grid, coordinates: Coordinates, scales: [Double]) -> [SeparableTerm] {
-    let rows = map(components, grid).rows
-    let count = Double(grid.count * rows.count)
-    var terms: [SeparableTerm] = []
-    func axes(_ a: Int?, transposed: Bool) -> [Int: Band] {
-      guard let a else { return [:] }
-      let d = Band.derivative(grid, coordinates, axis: 2 - a)
-      return [2 - a: transposed ? d.transposed : d]
+    let map = map(components, grid), count = Double(grid.count * map.rows.count)
+    return map.rows.enumerated().flatMap { r, row in
+      map.squareTerms(row, grid: grid, coordinates: coordinates, divisor: count * scales[r] * scales[r])
     }
-    for (r, row) in rows.enumerated() {
-      for s in row {
-        for t in row {
-          let left = axes(s.axis, transposed: true), right = axes(t.axis, transposed: false)
-          let merged = left.merging(right) { $0.after($1) }
-          terms.append(SeparableTerm(
-            row: s.component, column: t.component, weight: s.factor * t.factor / (count * scales[r] * scales[r]),
-            axes: (0..<3).map { merged[$0].map(AxisOperator.band) ?? .identity }))
-        }
-      }
-    }
-    return terms
   }
 }
 
@@ -93,7 +78,7 @@ public struct QuadraticDensity: QuadraticObservable {
     }
   }
 
-  private func parts(_ n: Int, _ grid: Grid) -> (map: LocalMap, factors: [Double]) {
+  func parts(_ n: Int, _ grid: Grid) -> (map: LocalMap, factors: [Double]) {
     func map(_ q: LocalQuantity) -> LocalMap { q.map(components: n, dimensions: grid.dimensions) }
     let pairs = n * (n - 1) / 2
     switch form {
@@ -112,27 +97,37 @@ public struct QuadraticDensity: QuadraticObservable {
     if !mean { return .field([f]) }
     let weights = try CellWeights(valid, on: domain)
     var sum = ExactSum()
-    for i in f.values.indices { sum.add(weights[i] * f.values[i]) }
+    // Where a cell is not valid f is 0.
+    if weights.isUniform { sum.add(contentsOf: f.values) } else { for i in f.values.indices { sum.add(weights[i] * f.values[i]) } }
     return .vector([try domain.merged(sum).value / weights.total])
   }
   /// J^T w with y replaced by z: sum of 2 k_r w L_r^T z_r.
-  private func pulled(_ z: LocalMap.Sample, _ w: ObservableValue, _ map: LocalMap, _ factors: [Double],
+  private func pulled(_ z: consuming LocalMap.Sample, _ w: ObservableValue, _ map: LocalMap, _ factors: [Double],
                       _ domain: any Domain) throws -> FieldParts {
-    var bar = z.fields
     let weights = mean ? try CellWeights(z.valid, on: domain) : nil
-    for r in bar.indices {
-      for i in bar[r].values.indices {
-        let cell = weights.map { w.vector[0] * $0[i] / $0.total } ?? w.field[0].values[i]
-        bar[r].values[i] *= 2 * factors[r] * cell
+    for r in z.fields.indices {
+      let k = 2 * factors[r]
+      if let weights {
+        let w = w.vector[0]
+        for i in z.fields[r].values.indices { z.fields[r].values[i] *= k * (w * weights[i] / weights.total) }
+      } else {
+        w.field[0].values.withUnsafeBufferPointer { w in
+          z.fields[r].values.withUnsafeMutableBufferPointer { b in for i in b.indices { b[i] *= k * w[i] } }
+        }
       }
     }
-    return try map.adjoint(bar, valid: z.valid, on: domain)
+    return try map.adjoint(z.fields, valid: z.valid, on: domain)
   }
 
   public func value(of u: FieldParts, on domain: any Domain) throws -> ObservableValue {
     let (map, factors) = parts(u.count, domain.grid), y = try map.sample(u, on: domain)
     var f = FieldPart(domain.box)
-    for r in factors.indices { for i in f.values.indices { f.values[i] += factors[r] * (y.fields[r].values[i] * y.fields[r].values[i]) } }
+    for r in factors.indices {
+      let n = f.values.count
+      f.values.withUnsafeMutableBufferPointer { f in
+        y.fields[r].values.withUnsafeBufferPointer { if n > 0 { ald_row_add_square(f.baseAddress!, $0.baseAddress!, factors[r], n) } }
+      }
+    }
     return try reduced(f, y.valid, domain)
   }
   public func tangent(at u: FieldParts, along v: FieldParts, on domain: any Domain) throws -> ObservableValue {

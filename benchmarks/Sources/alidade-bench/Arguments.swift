@@ -40,7 +40,7 @@ struct Arguments {
     return v
   }
 
-  static let known: Set = ["input", "raw-shape", "axes", "periodic", "field", "step", "psnr", "runs", "csv", "edge", "seed", "output", "scratch", "operations", "label", "case", "cut", "phases"]
+  static let known: Set = ["input", "raw-shape", "axes", "periodic", "field", "step", "psnr", "runs", "csv", "edge", "seed", "output", "scratch", "operations", "label", "case", "cut", "phases", "access"]
   static let help = """
     alidade-bench field    --edge 256 --output FILE [--seed 1]                write a synthetic turbulent field (raw float32)
     alidade-bench speed    INPUT [--psnr 80] [--runs 5] [--operations fast,verified,decompress] [--scratch DIR] [--csv FILE]

@@ -56,7 +56,7 @@ extension Main {
       return try ranks.allReduce(PhaseClock.now() - start, .max)
     }
     var encoded: EncodedField?
-    let compress = try seconds { encoded = try encodeField(source, bound: .psnr(try a.number("psnr", 80)), phases: phases, ranks: ranks) }
+    let compress = try seconds { encoded = try encodeField(source, bound: .psnr(try a.number("psnr", 80)), tileAccess: a["access"] != "any", phases: phases, ranks: ranks) }
     let write = try seconds { try phases.measure("write") { _ = try writeContainer(encoded!, as: description, to: path, ranks: ranks) } }
     let decompress = try seconds { try phases.measure("decompress") { try decodeContainer(path, ranks: ranks) { _ in } } }
     if let file = a["phases"] { try publish(phases, steps, "\(kind),\(slabs ? "slabs" : "blocks"),\(ranks.size),\(edge)", to: file, ranks: ranks) }

@@ -25,7 +25,7 @@ extension Main {
     for run in 0...runs {
       _ = try ranks.allReduce(0, .max)
       var start = PhaseClock.now()
-      let encoded = try encodeField(source, bound: .psnr(try a.number("psnr", 80)), ranks: ranks)
+      let encoded = try encodeField(source, bound: .psnr(try a.number("psnr", 80)), tileAccess: a["access"] != "any", ranks: ranks)
       let t = try ranks.allReduce(PhaseClock.now() - start, .max)
       if run == 0 { try writeContainer(encoded, as: description, to: path, ranks: ranks) }
       start = PhaseClock.now()

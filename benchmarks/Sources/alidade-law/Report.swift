@@ -255,9 +255,9 @@ struct Report {
       """)
     let extra = points.rows.map { r in (r, points.number(r, "integers") - points.number(r, "rate")) }
     line("""
-      The context models of the library compare integers of neighbouring bands. Where bands have steps of their own, these are in different units. Every figure above is
-      of contexts that compare decoded magnitudes instead, class and neighbours in units of one step, which a decoder knows as well as the encoder. Bits per
-      value that today's contexts cost more at the same integers, and dB of PSNR at the same bytes; lambda^ 4, mean over fields and fidelities:
+      Where bands have steps of their own, integers of neighbouring bands are in different units. Every figure above is of contexts that compare decoded magnitudes instead,
+      class and neighbours in units of one step, which a decoder knows as well as the encoder; the library's do so too (format 7.11, in quarter octaves). Bits per
+      value that contexts of integers would cost more, and dB of PSNR at the same bytes; lambda^ 4, mean over fields and fidelities:
 
       """)
     line("| observable | lot16 bits | dB | lot8 bits | dB | wavelet97 bits | dB |\n|---|---|---|---|---|---|---|")
@@ -272,7 +272,10 @@ struct Report {
     let four = points.rows.filter { points.number($0, "weight") == 4 }
     line("""
 
-      With them the cost at lambda^ 4 is \(f(rms(zip(p("costintegers", four), p("costpred", four)).map { $0 - $1 }), 3)) dB rms from the law's, with magnitudes \(f(rms(differences("cost", four)), 3)) dB.
+      With integers the cost at lambda^ 4 is \(f(rms(zip(p("costintegers", four), p("costpred", four)).map { $0 - $1 }), 3)) dB rms from the law's, with magnitudes \(f(rms(differences("cost", four)), 3)) dB.
+
+      On the real coder (`alidade sweep`, turb3d, box(size=8), box(size=4), vorticity, divergence, dissipation, potential, 1, 2, 4 bits, weights 0.25 to 16): cost 0.15 dB rms from the
+      law, gain 0.25; with contexts of integers box16, box(size=8), vorticity and potential were 1.02 and 1.16 dB off, now 0.11 and 0.42.
 
       ## Reading it
 

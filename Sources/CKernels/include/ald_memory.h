@@ -1,0 +1,10 @@
+// Scratch memory of kernels that return no status.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+// At least `bytes` bytes at a multiple of 64, for free(); NULL where there are none, which `ald_memory_missing` tells afterwards.
+// A kernel without its scratch leaves its output undefined.
+void *ald_scratch(size_t bytes);
+// Bytes of the last scratch that could not be had by any thread since the last call; 0: all could.
+int64_t ald_memory_missing(void);

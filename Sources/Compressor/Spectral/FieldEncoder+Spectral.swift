@@ -1,0 +1,68 @@
+import Codecs
+import Glibc
+import MPI
+
+extension FieldEncoder {
+  /// Whether the spectral member takes part in the choice.
+  var weighsSpectral: Bool { forced == nil && !tileAccess && shaping == nil && suitsSpectral }
+
+  /// The spectral member or the members by tile, whichever is better.
+  ///
+  /// One transform of the field gives the spectral member's bits; those of the other members come from their trial. Where the two are
+  /// near, both code the field.
+  ///
+  /// - Collective: all ranks.
+  func runSpectral(_ coding: FieldCoding, ranks: borrowing Communicator, tiles: () throws -> EncodedField) throws -> EncodedField {
+    if forced == .spectral {
+      guard suitsSpectral else {
+        throw Failure(.usage, "--codec spectral: \(source.name) has missing values, does not wrap along every axis (--periodic), or is coded by logarithms")
+      }
+      let s = try phases.measure("transform") { try SpectralEncoder(self, ranks: ranks) }
+      guard let pass = try s.aimed(coding, ranks: ranks) else { throw Failure(.usage, "--codec spectral cannot meet --\(target.bound.kind) on \(source.name): coefficients of more than 28 bits, or too few of them for the rate") }
+      return try s.encode(from: pass, coding, ranks: ranks)
+    }
+    guard weighsSpectral else { return try tiles() }
+    let trial = try bankTrial(ranks: ranks), bits = target.rate ?? trial.score
+    guard let (s, pass) = try spectralPass(coding, against: trial, ranks: ranks) else { return try tiles() }
+    // In bits per value; outliers are left out on both sides.
+    let gain = trial.score - s.score(of: pass)
+    // Prediction from earlier steps, which members by tile alone have, about halves their bits.
+    if history != nil { return gain > 0.5 * bits ? try s.encode(from: pass, coding, ranks: ranks) : try tiles() }
+    if gain < -0.3 * bits { return try tiles() }
+    let spectral = try s.encode(from: pass, coding, ranks: ranks)
+    if gain > 0.2 * bits { return spectral }
+    let tiled = try tiles()
+    if target.rate != nil, let a = spectral.rmse, let b = tiled.rmse { return a < b ? spectral : tiled }
+    return storedBytes(spectral) < storedBytes(tiled) ? spectral : tiled
+  }
+
+  /// `nil` where it is of no use to try.
+  ///
+  /// - Collective: all ranks.
+  private func spectralPass(_ coding: FieldCoding, against trial: BankTrial, ranks: borrowing Communicator) throws -> (SpectralEncoder, SpectralEncoder.Pass)? {
+    let s = try phases.measure("transform") { try SpectralEncoder(self, ranks: ranks) }
+    if try s.isHopeless(against: trial, ranks: ranks) { return nil }
+    guard let pass = try s.aimed(coding, ranks: ranks) else { return nil }
+    return (s, pass)
+  }
+
+  /// The spectral member's pass where its bits say that it will be chosen.
+  ///
+  /// - Collective: all ranks.
+  func spectralPreview(against trial: BankTrial, ranks: borrowing Communicator) throws -> SpectralEncoder.Pass? {
+    guard weighsSpectral, let (s, pass) = try spectralPass(FieldCoding(member: .spectral, workType: .float64), against: trial, ranks: ranks) else { return nil }
+    return s.score(of: pass) < trial.score ? pass : nil
+  }
+}
+
+extension SpectralEncoder {
+  /// What `BankTrial.score` is for members by tile.
+  func score(of pass: Pass) -> Double {
+    let bits = 8 * Double(pass.bytes) / Double(count), t = encoder.target
+    if t.rate == nil, let wanted = t.pointwise != nil ? t.rmse : nil {
+      // Aimed at another error than they.
+      return bits + min(1, bits) * log2(pass.rmse / wanted)
+    }
+    return t.rate.map { log2(max(pass.rmse, 1e-300)) + (bits - $0) } ?? bits
+  }
+}

@@ -1,0 +1,414 @@
+import CKernels
+import Codecs
+import Decomposition
+import Fields
+import Glibc
+import MPI
+import Reduction
+import Statistics
+
+/// The global spectral member on one field: its modes, held by the ranks as columns, and passes over them.
+///
+/// Every decision comes from integer sums over modes, so the bytes are the same for any ranks and threads.
+final class SpectralEncoder {
+  unowned let encoder: FieldEncoder
+  private let transform: SpectralTransform
+  /// Basis, spacing and means; the set is that of a pass.
+  private let settings: SpectralSettings
+  private let frame: SpectralFrame
+  /// Of each component the unitary numbers of this rank's modes.
+  private let coefficients: [RawArray]
+  /// Values of the field.
+  let count: Int
+  private var metric: [Double] { SpectralModes.metric(transform.shape, spacing: settings.spacing) }
+  private var components: Int { coefficients.count }
+
+  /// What a pass coded, before it is decoded.
+  struct Pass {
+    var coding: FieldCoding
+    var settings: SpectralSettings
+    var chunks: [SpectralModes.Chunk]
+    /// This rank's chunks and their streams.
+    var mine: Range<Int>
+    var payloads: [[UInt8]]
+    /// This rank's modes.
+    var integers: [RawArray]
+    /// Of the streams over all ranks; with header and index.
+    var streamBytes: Int, bytes: Int
+    /// By the coefficients, without outliers.
+    var rmse: Double
+  }
+
+  /// - Collective: all ranks.
+  init(_ encoder: FieldEncoder, ranks: borrowing Communicator) throws {
+    self.encoder = encoder
+    let shape = encoder.layout.grid.shape, source = encoder.source
+    count = encoder.layout.grid.count * source.components
+    let transform = try SpectralTransform(shape, modes: SpectralModes.all(shape), ranks: ranks)
+    self.transform = transform
+    let plan = try Redistribution(have: source.boxes, want: [transform.rows], grid: Grid(shape: shape), ranks: ranks)
+    coefficients = try source.arrays.map { arrays in
+      let values = RawArray(box: transform.rows, type: source.type)
+      try plan.move(arrays, into: [values], ranks: ranks)
+      return try transform.forward(values, ranks: ranks)
+    }
+    var s = SpectralSettings()
+    // One rank holds the mean, the others add zeros.
+    let origin = Index3(0, 0, 0), place = transform.place(Box(lower: origin, upper: Index3(1, 1, 1))).lower
+    let means = coefficients.map { transform.mine.contains(origin) ? $0.bound(to: Double.self)[$0.box.offset(of: place)] / Double(shape.product) : 0 }
+    s.means = try ranks.allReduce(means, .sum)
+    (settings, frame) = try SpectralEncoder.basis(s, encoder, transform, coefficients, ranks: ranks)
+    eachRow { z, y, rows in frame.forward(z, y, transform.mine, rows) }
+  }
+
+  /// Calls `body` for each row (z, y) of this rank's modes with the place of its numbers in each array.
+  private static func eachRow(_ box: Box, _ arrays: [RawArray], threads: Int, _ body: (Int, Int, [UnsafeMutablePointer<Double>]) -> Void) {
+    let n = box.shape
+    if box.isEmpty { return }
+    parallelFor(n.z, threads: threads) { z in
+      for y in 0..<n.y { body(box.lower.z + z, box.lower.y + y, arrays.map { $0.bound(to: Double.self) + (z * n.y + y) * 2 * n.x }) }
+    }
+  }
+  private func eachRow(_ body: (Int, Int, [UnsafeMutablePointer<Double>]) -> Void) {
+    SpectralEncoder.eachRow(transform.mine, coefficients, threads: encoder.threads, body)
+  }
+
+  /// The basis and the spacing under which some rows of modes, fixed ones, cost least.
+  ///
+  /// - Collective: all ranks.
+  private static func basis(
+    _ start: SpectralSettings, _ encoder: FieldEncoder, _ transform: SpectralTransform, _ coefficients: [RawArray], ranks: borrowing Communicator
+  ) throws -> (SpectralSettings, SpectralFrame) {
+    let shape = transform.shape, geometry = encoder.source.geometry
+    let even = (0..<3).map { shape[$0] > 1 ? 1 / Double(shape[$0]) : 1 }
+    // Cells as given, else cubes; boxes of equal edges where cells tell wavenumbers too far apart, or nothing is known.
+    var spacings = [geometry.spacing ?? [1, 1, 1]].filter { SpectralSettings.accepts($0, shape) }
+    if geometry.spacing == nil || spacings.isEmpty, SpectralModes.metric(shape, spacing: even) != spacings.first.map({ SpectralModes.metric(shape, spacing: $0) }) {
+      spacings.append(even)
+    }
+    var candidates: [SpectralSettings] = []
+    for h in spacings {
+      for b in SpectralBasis.allCases where b == .plain ? h == spacings[0] : geometry.axes.count == coefficients.count {
+        var s = start
+        s.basis = b; s.spacing = h
+        s.axes = b == .plain ? [] : geometry.axes
+        candidates.append(s)
+      }
+    }
+    let frames = candidates.map { SpectralFrame(shape, $0.basis, axes: $0.axes, spacing: $0.spacing) }
+    if frames.count == 1 { return (candidates[0], frames[0]) }
+    let box = transform.mine, width = 2 * box.shape.x
+    let step = encoder.target.rmse.map { $0 * 12.0.squareRoot() } ?? encoder.survey.range * exp2(-encoder.target.rate! - 1)
+    // All rows of small fields, a sixteenth of those of large ones.
+    let every = shape.z * shape.y > 1 << 11 ? 15 : 0
+    let slots = Slots<[UInt64]>(max(1, box.shape.z), [UInt64](repeating: 0, count: frames.count))
+    eachRow(box, coefficients, threads: encoder.threads) { z, y, rows in
+      guard (z + 5 * y) & every == 0 else { return }
+      let copy = RawArray(box: Box(shape: Index3(1, rows.count, width)), elementSize: 8)
+      let places = rows.indices.map { copy.bound(to: Double.self) + $0 * width }
+      var sums = slots[z - box.lower.z]
+      for (i, f) in frames.enumerated() {
+        for (p, r) in zip(places, rows) { p.update(from: r, count: width) }
+        f.forward(z, y, box, places)
+        sums[i] += ald_log_cost_f64(copy.bound(to: Double.self), copy.count, 2 / step)
+      }
+      slots[z - box.lower.z] = sums
+    }
+    var costs = [UInt64](repeating: 0, count: frames.count)
+    for s in slots.array { for i in costs.indices { costs[i] += s[i] } }
+    costs = try ranks.allReduce(costs, .sum)
+    let best = costs.indices.min { (costs[$0], $0) < (costs[$1], $1) }!
+    return (candidates[best], frames[best])
+  }
+
+  // MARK: the step
+
+  /// What rounding to multiples of a step does.
+  struct StepError {
+    var rmse = 0.0
+    var shifts: [UInt8] = [0, 0, 0]
+    /// Numbers that are not zero, of all.
+    var active = 0.0
+    var largest = 0.0
+  }
+
+  /// - Collective: all ranks.
+  func error(_ step: Double, ranks: borrowing Communicator) throws -> StepError {
+    let planes = transform.mine.isEmpty ? 0 : transform.mine.shape.z
+    let slots = Slots<([Int64], Double)>(planes, ([Int64](repeating: 0, count: Int(ALD_SPECTRAL_SUMS)), 0))
+    parallelFor(planes, threads: encoder.threads) { z in
+      var (sums, largest) = slots[z]
+      for c in coefficients {
+        let n = c.count / planes
+        ald_spectral_error(c.bound(to: Double.self) + z * n, n, 1 / step, &sums, &largest)
+      }
+      slots[z] = (sums, largest)
+    }
+    var sums = [Int](repeating: 0, count: Int(ALD_SPECTRAL_SUMS)), largest = 0.0
+    for (s, l) in slots.array {
+      for i in sums.indices { sums[i] += Int(s[i]) }
+      largest = max(largest, l)
+    }
+    sums = try ranks.allReduce(sums, .sum)
+    var out = StepError()
+    out.largest = try ranks.allReduce(largest, .max)
+    var e = Double(sums[0]) * 0x1p-32
+    for j in 0..<3 {
+      let n = Double(sums[1 + 2 * j]), s = Double(sums[2 + 2 * j]) * 0x1p-16
+      // |c|/step - |q| averages to -shift.
+      let code = n > 0 ? min(max((-s / n * 256).rounded(), 0), 120) : 0, shift = code / 256
+      out.shifts[j] = UInt8(code)
+      e += 2 * shift * s + n * shift * shift
+    }
+    out.rmse = (max(0, e) / Double(count)).squareRoot() * step
+    out.active = Double(sums[7]) / Double(count)
+    return out
+  }
+
+  /// Steps beyond which integers leave the coder's range.
+  private static let most = 0x1p28
+
+  /// bound / rmse that costs fewest bytes: few numbers to code let outliers be few as well. Source: measured on turb3d_kolmogorov_64,
+  /// docs/results/spectral.md.
+  static func boundOverRmse(active p: Double) -> Double {
+    let points = [(0.0, 3.6), (0.05, 3.4), (0.15, 3.02), (0.4, 2.52), (1.0, 2.0)]
+    let i = points.dropLast().lastIndex { $0.0 <= p } ?? 0, a = points[i], b = points[i + 1]
+    return a.1 + (b.1 - a.1) * min(1, (p - a.0) / (b.0 - a.0))
+  }
+
+  /// The step whose error is `wanted` (a hair less), and the bound over it for pointwise bounds.
+  ///
+  /// - Collective: all ranks.
+  private func solve(_ wanted: Double, from last: Double? = nil, ranks: borrowing Communicator) throws -> Double {
+    // Numbers that are zero leave the others a larger step.
+    let start = last ?? wanted * 12.0.squareRoot() * 1.5
+    let found = try solveStep(wanted: wanted * 0.9998, start: start, tolerance: 1.9e-4, ceiling: wanted, limit: 12) { try error($0, ranks: ranks).rmse }
+    return found.step
+  }
+
+  /// A pass that aims at the target; `nil` where integers would be too large, or a rate cannot be met.
+  ///
+  /// - Collective: all ranks.
+  func aimed(_ start: FieldCoding, ranks: borrowing Communicator) throws -> Pass? {
+    if let rate = encoder.target.rate { return try atRate(rate, start, ranks: ranks) }
+    var wanted = encoder.target.rmse!
+    var step = try encoder.phases.measure("step") { try solve(wanted, ranks: ranks) }
+    if let bound = encoder.target.pointwise {
+      for _ in 0..<2 {
+        wanted = bound / SpectralEncoder.boundOverRmse(active: try error(step, ranks: ranks).active)
+        step = try encoder.phases.measure("step") { try solve(wanted, from: step, ranks: ranks) }
+      }
+    }
+    return try code(start, step: step, ranks: ranks)
+  }
+
+  /// - Collective: all ranks.
+  private func atRate(_ rate: Double, _ start: FieldCoding, ranks: borrowing Communicator) throws -> Pass? {
+    var step = encoder.survey.range * exp2(-rate - 1), best: Pass?
+    var last: (x: Double, bits: Double)?, slope = -1.0
+    for _ in 0..<14 {
+      guard let pass = try code(start, step: step, ranks: ranks) else {
+        step *= 4
+        continue
+      }
+      let bits = 8 * Double(pass.bytes) / Double(count), x = log2(step)
+      if best.map({ abs(8 * Double($0.bytes) / Double(count) - rate) > abs(bits - rate) }) ?? true { best = pass }
+      if abs(bits / rate - 1) < 0.004 { break }
+      if let l = last, abs(l.x - x) > 1e-6, (bits - l.bits) / (x - l.x) < -0.02 { slope = (bits - l.bits) / (x - l.x) }
+      last = (x, bits)
+      step = exp2(x + min(max((rate - bits) / slope, -3), 3))
+    }
+    // Few modes cannot use up many bits.
+    return best.flatMap { abs(8 * Double($0.bytes) / Double(count) / rate - 1) < 0.015 || rate < 0.1 ? $0 : nil }
+  }
+
+  /// Whether the logarithms of the modes already say that the members by tile are far better.
+  ///
+  /// - Collective: all ranks.
+  func isHopeless(against trial: BankTrial, ranks: borrowing Communicator) throws -> Bool {
+    guard let rmse = encoder.target.rmse else { return false }
+    let slots = Slots<UInt64>(coefficients.count, 0)
+    parallelFor(coefficients.count, threads: encoder.threads) { i in
+      slots[i] = ald_log_cost_f64(coefficients[i].bound(to: Double.self), coefficients[i].count, 2 / (rmse * 12.0.squareRoot()))
+    }
+    let cost = Double(try ranks.allReduce(slots.array.reduce(0, +), .sum)) / 256 / Double(count)
+    return cost > BankTrial.sparse && TransformTrial.roughBits(cost) > 1.7 * trial.score
+  }
+
+  // MARK: coding
+
+  /// - Collective: all ranks.
+  func code(_ start: FieldCoding, step: Double, ranks: borrowing Communicator) throws -> Pass? {
+    let e = try error(step, ranks: ranks)
+    guard e.largest < SpectralEncoder.most, step > 0, step.isFinite else { return nil }
+    let k = quantiser(step: step, shifts: e.shifts), box = transform.mine, shape = transform.shape
+    let integers = quantise(coefficients, k, threads: encoder.threads)
+    // The set: every mode up to the last one that is not zero.
+    var s = settings
+    let everything = SpectralModes(shape: shape, metric: metric, extent: shape, radius: SpectralSettings.largestRadius)
+    if !box.isEmpty { for q in integers { everything.raise(&s.extent, &s.radius, q.bound(to: Int32.self), box) } }
+    let limits = try ranks.allReduce([s.extent.z, s.extent.y, s.extent.x, s.radius], .max)
+    s.extent = Index3(limits[0], limits[1], limits[2]); s.radius = limits[3]
+    let modes = s.modes(shape), shells = s.radius + 1
+    var sums: [UInt64] = [], counts: [UInt64] = []
+    let inside = box.isEmpty ? box : box.intersection(modes.box)
+    for q in integers {
+      var a = [UInt64](repeating: 0, count: shells), n = a
+      if !inside.isEmpty {
+        let part = RawArray(box: transform.place(inside), elementSize: 4)
+        part.copy(part.box, from: q)
+        modes.addScaleSums(part.bound(to: Int32.self), inside, &a, &n)
+      }
+      sums += a; counts += n
+    }
+    sums = try ranks.allReduce(sums, .sum); counts = try ranks.allReduce(counts, .sum)
+    let scales = SpectralScales(sums: sums, counts: counts)
+    let coder = SpectralCoder(modes, components: components, scales: scales)
+    let chunks = modes.chunks(components: components)
+    let mine = chunks.count * ranks.rank / ranks.size..<chunks.count * (ranks.rank + 1) / ranks.size
+    let boxes = chunks[mine].flatMap(\.boxes).map { transform.place($0) }
+    let pieces = try encoder.phases.measure("exchange") {
+      let plan = try Redistribution(have: [transform.place(box)], want: boxes, grid: transform.grid, ranks: ranks)
+      return try integers.map { q in
+        let arrays = boxes.map { RawArray(box: $0, elementSize: 4) }
+        try plan.move([q], into: arrays, ranks: ranks)
+        return arrays
+      }
+    }
+    var first = 0
+    let parts = chunks[mine].map { c in
+      defer { first += c.boxes.count }
+      return c.boxes.indices.map { i in pieces.map { $0[first + i] } }
+    }
+    let symbols = Slots<Symbols?>(mine.count, nil)
+    var histogram = [UInt32](repeating: 0, count: histogramSize)
+    encoder.phases.measure("context") {
+      parallelFor(mine.count, threads: encoder.threads) { i in
+        let chunk = chunks[mine.lowerBound + i], s = Symbols(capacity: coder.count(chunk))
+        s.count = coder.symbols(chunk, parts[i], classes: s.classes, values: s.values)
+        symbols[i] = s
+      }
+      for s in symbols.array { s!.add(to: &histogram) }
+    }
+    let tables = ClassTables(histogram: try reducedHistogram(histogram, ranks: ranks), sampled: false)
+    let payloads = Slots<[UInt8]>(mine.count, []), failures = Slots<(any Error)?>(mine.count, nil)
+    try encoder.phases.measure("entropy") {
+      try ranks.agree {
+        parallelFor(mine.count, threads: encoder.threads) { i in
+          let bytes = symbols[i]!.encode(tables), chunk = chunks[mine.lowerBound + i]
+          payloads[i] = bytes
+          symbols[i] = nil
+          if !encoder.check { return }
+          let again = parts[i].map { $0.map { RawArray(box: $0.box, elementSize: 4) } }
+          do {
+            try coder.decode(chunk, bytes, tables, into: again)
+            for (a, b) in zip(again.joined(), parts[i].joined()) where !sameBits(a, b, nil) { throw CompressorError.notReproduced(stream: mine.lowerBound + i) }
+          } catch is StreamError { failures[i] = CompressorError.notReproduced(stream: mine.lowerBound + i) } catch { failures[i] = error }
+        }
+        for e in failures.array { if let e { throw e } }
+      }
+    }
+    var coding = start
+    coding.member = .spectral
+    coding.workType = .float64
+    coding.step = step
+    coding.shifts = e.shifts
+    coding.settings = s.serialised
+    coding.model = scales.serialised(components: components)
+    coding.tables = tables.serialised
+    let bytes = try ranks.allReduce(payloads.array.reduce(0) { $0 + $1.count }, .sum)
+    return Pass(
+      coding: coding, settings: s, chunks: chunks, mine: mine, payloads: payloads.array, integers: integers, streamBytes: bytes,
+      bytes: bytes + coding.serialised.count + 6 * chunks.count + 16, rmse: e.rmse)
+  }
+
+  // MARK: decoding again
+
+  /// Values in the stored type on the transform's rows.
+  ///
+  /// - Collective: all ranks.
+  private func decoded(_ pass: Pass, ranks: borrowing Communicator) throws -> [RawArray] {
+    let k = quantiser(step: pass.coding.step, shifts: pass.coding.shifts)
+    // Of the coded set alone, as a decoder has it.
+    let coded = try SpectralTransform(transform.shape, modes: pass.settings.modes(transform.shape).box, ranks: ranks)
+    let place = transform.place(coded.mine)
+    let plan = try Redistribution(have: [transform.place(transform.mine)], want: [place], grid: transform.grid, ranks: ranks)
+    let numbers = try pass.integers.map { all in
+      let q = RawArray(box: place, elementSize: 4), a = RawArray(box: place, elementSize: 8)
+      try plan.move([all], into: [q], ranks: ranks)
+      dequantise(q, k, into: a)
+      return a
+    }
+    SpectralEncoder.eachRow(coded.mine, numbers, threads: encoder.threads) { z, y, rows in frame.backward(z, y, coded.mine, rows) }
+    return try zip(numbers, settings.means).map { try coded.backward($0, adding: $1, as: encoder.source.type, ranks: ranks) }
+  }
+
+  /// Decodes a pass, finds outliers, and puts the streams in order.
+  ///
+  /// - Collective: all ranks.
+  func finished(_ pass: Pass, ranks: borrowing Communicator) throws -> EncodedField {
+    let layout = encoder.layout, target = encoder.target, source = encoder.source
+    var statistics = [ErrorStatistics](repeating: encoder.emptyStatistics(), count: layout.components)
+    var outliers: [[UInt8]] = []
+    if encoder.check || target.pointwise != nil || encoder.decoded != nil {
+      try encoder.phases.measure("verify") {
+        let values = try decoded(pass, ranks: ranks).map { [$0] }, boxes = layout.regions.map(\.box)
+        let again = try Surroundings(have: [transform.rows], arrays: values, elementSize: source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
+        let given = try Surroundings(have: source.boxes, arrays: source.arrays, elementSize: source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
+        for round in 0..<layout.rounds {
+          let box = round < boxes.count ? boxes[round] : nil
+          var decoded: [RawArray] = [], original: [RawArray] = []
+          try again.forEachComponent(of: box, ranks: ranks) { _, cells in decoded.append(cells.array(holding: box!)) }
+          try given.forEachComponent(of: box, ranks: ranks) { _, cells in original.append(cells.array(holding: box!)) }
+          try ranks.agree {
+            guard box != nil else { return }
+            let units = layout.regions[round].tiles.flatMap { t in (0..<layout.components).map { t * layout.components + $0 } }
+            let results = Slots<ErrorStatistics?>(units.count, nil), streams = Slots<[UInt8]>(units.count, []), failures = Slots<(any Error)?>(units.count, nil)
+            parallelFor(units.count, threads: encoder.threads) { i in
+              let c = layout.component(of: units[i])
+              do {
+                let u = try encoder.makeUnit(units[i], from: original[c]), d = RawArray(box: u.box, type: source.type)
+                d.copy(d.box, from: decoded[c])
+                u.decoded = d
+                var s = encoder.emptyStatistics()
+                encoder.finish(u, statistics: &s)
+                results[i] = s
+                streams[i] = u.stream.bytes
+              } catch { failures[i] = error }
+            }
+            for i in units.indices {
+              if let e = failures[i] { throw e }
+              statistics[layout.component(of: units[i])].merge(results[i]!)
+            }
+            outliers += streams.array
+          }
+        }
+      }
+    }
+    var out = EncodedField(coding: pass.coding, survey: encoder.survey, target: target)
+    out.statistics = try reduce(statistics, ranks: ranks)
+    let tiles = target.pointwise == nil ? 0 : layout.streamCount
+    out.streamCount = pass.chunks.count + tiles
+    let placed = try StreamOrder.placed(
+      [(pass.mine.lowerBound, pass.payloads)] + (tiles > 0 ? [(pass.chunks.count + layout.units.lowerBound, outliers)] : []), total: out.streamCount!,
+      ranks: ranks)
+    out.firstStream = placed.first; out.lengths = placed.lengths; out.streams = placed.bytes
+    out.streamBytes = try ranks.allReduce(placed.bytes.count, .sum)
+    return out
+  }
+
+  /// Passes until the target is met.
+  ///
+  /// - Collective: all ranks.
+  func encode(from first: Pass, _ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
+    var pass = first, out = try finished(pass, ranks: ranks)
+    guard encoder.target.pointwise == nil, encoder.target.rate == nil, let wanted = encoder.target.rmse else { return out }
+    // Rounding to the stored type adds to the error of the coefficients.
+    for _ in 0..<6 {
+      guard let rmse = out.rmse, rmse > wanted, let next = try code(start, step: pass.coding.step * wanted / rmse * 0.9997, ranks: ranks) else { break }
+      pass = next
+      out = try finished(pass, ranks: ranks)
+    }
+    return out
+  }
+}

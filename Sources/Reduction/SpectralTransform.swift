@@ -1,0 +1,167 @@
+import Decomposition
+public import Fields
+public import MPI
+import Observables
+
+/// The transform of a real field to a box of its modes and back over all ranks: pencils along x, y and z, of which only what the box
+/// holds goes on to the next.
+///
+/// Every line is transformed by one rank with the same operations whoever it is: the same bits for any number of ranks, which may exceed
+/// that of pencils. Indices of modes are signed, j_x from 0 on. Complex numbers are two neighbours in x.
+public final class SpectralTransform {
+  public let shape: Index3
+  /// All modes, and those of this rank: whole columns along z.
+  public let modes: Box, mine: Box
+  /// This rank's cells: whole rows along x.
+  public let rows: Box
+  private let axes: [FourierAxis]
+  /// Pencils of complex numbers: along x and y before and behind, in the coordinates of the transform at hand.
+  private let alongX: Box, alongY: Box
+  private var memories: [RawArray] = []
+  private let xy: Redistribution, yz: Redistribution, yx: Redistribution, zy: Redistribution
+
+  /// - Parameter modes: within -(n - 1) / 2 ... n / 2, from 0 on along x; not empty.
+  /// - Collective: all ranks.
+  public init(_ shape: Index3, modes: Box, ranks: borrowing Communicator) throws {
+    self.shape = shape; self.modes = modes
+    axes = (0..<3).map { FourierAxis(shape[$0]) }
+    let cuts = PencilCuts(shape, ranks: ranks.size), me = ranks.rank, m = modes.shape
+    // Extents after the transforms along x, along y and along z.
+    let x = Index3(shape.z, shape.y, m.x), y = Index3(shape.z, m.y, m.x), z = m
+    rows = cuts.boxes(shape, along: 2)[me]
+    let xs = cuts.boxes(x, along: 2)[me], wide = cuts.boxes(x, along: 1)[me], ys = cuts.boxes(y, along: 1)[me], zs = cuts.boxes(y, along: 0)[me]
+    alongX = xs; alongY = ys
+    var own = cuts.boxes(z, along: 0)[me]
+    if !own.isEmpty { own = own.shifted(by: modes.lower) }
+    mine = own
+    let f = SpectralTransform.numbers, gx = Grid(shape: f(Box(shape: x)).upper), gy = Grid(shape: f(Box(shape: y)).upper)
+    xy = try Redistribution(have: [f(xs)], want: [f(wide)], grid: gx, ranks: ranks)
+    yx = try Redistribution(have: [f(wide)], want: [f(xs)], grid: gx, ranks: ranks)
+    yz = try Redistribution(have: [f(ys)], want: [f(zs)], grid: gy, ranks: ranks)
+    zy = try Redistribution(have: [f(zs)], want: [f(ys)], grid: gy, ranks: ranks)
+  }
+
+  /// Bytes sent to other ranks by all transforms so far.
+  public var bytesSent: Int { xy.bytesSent + yx.bytesSent + yz.bytesSent + zy.bytesSent }
+
+  /// The box of the real numbers of a box of complex ones.
+  public static func numbers(_ b: Box) -> Box {
+    Box(lower: Index3(b.lower.z, b.lower.y, 2 * b.lower.x), upper: Index3(b.upper.z, b.upper.y, 2 * b.upper.x))
+  }
+  /// The numbers of a box of modes, counted from the first one of the set; what arrays of modes lie on.
+  public func place(_ b: Box) -> Box { SpectralTransform.numbers(b.isEmpty ? Box(shape: Index3(0, 0, 0)) : b.shifted(by: Index3(0, 0, 0) - modes.lower)) }
+  /// The grid of those numbers.
+  public var grid: Grid { Grid(shape: place(modes).upper) }
+
+  /// Lines of `length` along an axis in the place of those of `count`, of which line i is line (i + first) mod n of the longer ones.
+  private func move(_ a: RawArray, _ b: RawArray, blocks: Int, from n: Int, count: Int, first: Int, run: Int, widen: Bool) {
+    let bytes = run * 16
+    for k in 0..<blocks {
+      for i in 0..<count {
+        let long = (k * n + (i + first + n) % n) * bytes, short = (k * count + i) * bytes
+        if widen { (b.pointer + long).copyMemory(from: a.pointer + short, byteCount: bytes) } else {
+          (b.pointer + short).copyMemory(from: a.pointer + long, byteCount: bytes)
+        }
+      }
+      // What is not in the set lies between the last index and the first negative one.
+      if widen, count < n { (b.pointer + (k * n + count + first) * bytes).initializeMemory(as: UInt8.self, repeating: 0, count: (n - count) * bytes) }
+    }
+  }
+  /// Some rows at a time, with room for all their coefficients and `doubles` more numbers each.
+  private func eachBatch(
+    of rows: Int, doubles: Int, _ body: (_ first: Int, _ count: Int, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) -> Void
+  ) {
+    let half = shape.x / 2 + 1, batch = min(64, rows)
+    let buffer = UnsafeMutablePointer<Double>.allocate(capacity: (2 * half + doubles) * batch)
+    defer { buffer.deallocate() }
+    for first in stride(from: 0, to: rows, by: batch) { body(first, min(batch, rows - first), buffer, buffer + 2 * half * batch) }
+  }
+  /// Complex numbers on a box in one of two memories that are used in turns.
+  private func array(_ b: Box, _ memory: Int) -> RawArray {
+    if memories.isEmpty {
+      let most = [alongX, whole(alongY, 1), columns].map { SpectralTransform.numbers($0).count }.max()!
+      memories = (0..<2).map { _ in RawArray(box: Box(shape: Index3(1, 1, most)), elementSize: 8) }
+    }
+    return RawArray(lending: memories[memory].pointer, box: SpectralTransform.numbers(b), elementSize: 8)
+  }
+  private func whole(_ b: Box, _ axis: Int) -> Box {
+    var w = b
+    if !b.isEmpty { w.lower[axis] = 0; w.upper[axis] = shape[axis] }
+    return w
+  }
+
+  /// Coefficients, not normalised, of the modes `mine`.
+  ///
+  /// - Parameter values: floats or doubles on `rows`.
+  /// - Collective: all ranks.
+  public func forward(_ values: RawArray, ranks: borrowing Communicator) throws -> RawArray {
+    let half = shape.x / 2 + 1, m = modes.shape
+    let x = array(alongX, 0), p = x.bound(to: Double.self)
+    if !rows.isEmpty {
+      let single = values.elementSize == 4
+      eachBatch(of: rows.shape.z * rows.shape.y, doubles: single ? shape.x : 0) { first, count, buffer, wide in
+        var from = UnsafePointer(values.bound(to: Double.self) + first * shape.x)
+        if single {
+          let f = values.bound(to: Float.self) + first * shape.x
+          for i in 0..<count * shape.x { wide[i] = Double(f[i]) }
+          from = UnsafePointer(wide)
+        }
+        if m.x == half { return axes[2].real(from, to: p + first * 2 * half, rows: count) }
+        axes[2].real(from, to: buffer, rows: count)
+        for l in 0..<count { (p + (first + l) * 2 * m.x).update(from: buffer + l * 2 * half, count: 2 * m.x) }
+      }
+    }
+    let wide = array(whole(alongY, 1), 1), y = array(alongY, 0), long = array(columns, 1)
+    try xy.move([x], into: [wide], ranks: ranks)
+    axes[1].complex(wide.bound(to: Double.self), backward: false, lines: alongY.shape.x, blocks: alongY.shape.z)
+    move(wide, y, blocks: alongY.shape.z, from: shape.y, count: m.y, first: modes.lower.y, run: alongY.shape.x, widen: false)
+    try yz.move([y], into: [long], ranks: ranks)
+    let lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
+    axes[0].complex(long.bound(to: Double.self), backward: false, lines: lines, blocks: blocks)
+    let out = RawArray(box: place(mine), elementSize: 8)
+    move(long, out, blocks: blocks, from: shape.z, count: m.z, first: modes.lower.z, run: lines, widen: false)
+    return out
+  }
+
+  /// Values, not normalised, plus a constant, rounded to `type`, on `rows`, of coefficients of the modes `mine`.
+  ///
+  /// Of the planes j_x = 0 and n / 2 the real part of what stands along x is taken.
+  /// - Collective: all ranks.
+  public func backward(_ coefficients: RawArray, adding mean: Double = 0, as type: ScalarType = .float64, ranks: borrowing Communicator) throws -> RawArray {
+    let half = shape.x / 2 + 1, m = modes.shape
+    let long = array(columns, 0), lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
+    move(coefficients, long, blocks: blocks, from: shape.z, count: m.z, first: modes.lower.z, run: lines, widen: true)
+    axes[0].complex(long.bound(to: Double.self), backward: true, lines: lines, blocks: blocks)
+    let y = array(alongY, 1), wide = array(whole(alongY, 1), 0), x = array(alongX, 1)
+    try zy.move([long], into: [y], ranks: ranks)
+    move(y, wide, blocks: alongY.shape.z, from: shape.y, count: m.y, first: modes.lower.y, run: alongY.shape.x, widen: true)
+    axes[1].complex(wide.bound(to: Double.self), backward: true, lines: alongY.shape.x, blocks: alongY.shape.z)
+    try yx.move([wide], into: [x], ranks: ranks)
+    let out = RawArray(box: rows, type: type), p = x.bound(to: Double.self)
+    if !rows.isEmpty {
+      eachBatch(of: rows.shape.z * rows.shape.y, doubles: shape.x) { first, count, buffer, values in
+        for l in 0..<count {
+          (buffer + l * 2 * half).update(from: p + (first + l) * 2 * m.x, count: 2 * m.x)
+          (buffer + l * 2 * half + 2 * m.x).update(repeating: 0, count: 2 * (half - m.x))
+        }
+        axes[2].real(from: buffer, to: values, rows: count)
+        if type == .float32 {
+          let to = out.bound(to: Float.self) + first * shape.x
+          for i in 0..<count * shape.x { to[i] = Float(values[i] + mean) }
+        } else {
+          let to = out.bound(to: Double.self) + first * shape.x
+          for i in 0..<count * shape.x { to[i] = values[i] + mean }
+        }
+      }
+    }
+    return out
+  }
+
+  /// This rank's columns before the transform along z.
+  private var columns: Box {
+    if mine.isEmpty { return Box(shape: Index3(0, 0, 0)) }
+    var b = mine.shifted(by: Index3(0, 0, 0) - modes.lower)
+    b.lower.z = 0; b.upper.z = shape.z
+    return b
+  }
+}

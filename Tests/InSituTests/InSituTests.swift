@@ -1,0 +1,86 @@
+import Foundation
+import Support
+import Testing
+
+/// The library inside programs in C, C++, Fortran and Python.
+@Suite(.serialized) struct InSituTests {
+  let hosts = Hosts.made
+
+  @Test func everythingCompiles() { #expect(hosts.missing.isEmpty, "\(hosts.missing)") }
+
+  /// One series, whatever the language, the number of ranks and the way of cutting the domain; nothing on standard output.
+  @Test func bytesDependOnTheValuesAlone() throws {
+    var first: [String: Data]?
+    for (language, ranks) in [("c", 1), ("c", 3), ("c++", 2), ("c++", 4), ("fortran", 1), ("fortran", 4), ("python", 2), ("python", 3)] {
+      if language == "python" && Hosts.python == nil { continue }
+      let outcome = try hosts.run(language, ranks: ranks, [hosts.path("equal.alds")])
+      #expect(outcome.status == 0 && outcome.stdout.isEmpty && outcome.stderr.isEmpty, "\(language), \(ranks) ranks: \(outcome)")
+      let found = try hosts.series("equal.alds")
+      #expect(found.keys.sorted() == ["0000000000.ald", "0000000010.ald", "0000000020.ald", "index"])
+      #expect(first == nil || first == found, "\(language), \(ranks) ranks: other bytes")
+      first = first ?? found
+    }
+  }
+
+  @Test(.enabled(if: Hosts.python != nil, "needs a python3 with numpy and mpi4py")) func pythonWasThere() {}
+
+  /// h5py and netCDF4 bring HDF5 libraries of their own.
+  @Test(.enabled(if: Hosts.pythonHas("h5py, netCDF4"), "needs h5py and netCDF4"), arguments: ["first", "last"])
+  func otherHDF5InTheProcess(order: String) throws {
+    let outcome = try hosts.run("python", ranks: 2, [hosts.path("hdf5.alds"), order])
+    #expect(outcome.status == 0, "\(outcome)")
+    _ = try hosts.run("c", ranks: 1, [hosts.path("equal.alds")])
+    #expect(try hosts.series("hdf5.alds") == hosts.series("equal.alds"))
+  }
+
+  @Test(arguments: ["puts", "steps", "opening", "watch"], [1, 3])
+  func failuresAreAgreedOn(mode: String, ranks: Int) throws {
+    let outcome = try hosts.run("failures", ranks: ranks, [mode, hosts.path("\(mode)\(ranks).alds")])
+    #expect(outcome.status == 0 && outcome.stdout.isEmpty, "\(outcome)")
+  }
+
+  /// A rank dies inside a step: what was committed stays, and the next run goes on.
+  @Test func killedInsideAStep() throws {
+    let path = hosts.path("killed.alds")
+    #expect(try hosts.run("failures", ranks: 3, ["killed", path]).status != 0)
+    let outcome = try hosts.run("failures", ranks: 2, ["after", path])
+    #expect(outcome.status == 0, "\(outcome)")
+  }
+
+  @Test(.enabled(if: (try? Hosts.shell("d=$(mktemp -d); mount -t tmpfs -o size=64k tmpfs $d && umount $d"))?.status == 0, "needs the right to mount a small tmpfs"))
+  func fullDisk() throws {
+    let small = hosts.path("small")
+    #expect(try Hosts.shell("mkdir -p \(small) && mount -t tmpfs -o size=200k tmpfs \(small)").status == 0)
+    defer { _ = try? Hosts.shell("umount \(small)") }
+    let outcome = try hosts.run("failures", ranks: 3, ["disk", "-", small + "/run.alds"])
+    #expect(outcome.status == 0, "\(outcome)")
+    #expect(try hosts.series("small/run.alds").keys.allSatisfy { !$0.hasSuffix(".tmp") })
+  }
+
+  /// The stub has the same functions and does nothing.
+  @Test func stubHasTheSameABI() throws {
+    func names(_ file: String) throws -> String { try Hosts.shell("nm -D --defined-only --extern-only \(hosts.path(file)) | cut -d' ' -f3 | sort").stdout }
+    let real = try names("libalidade.so.0")
+    #expect(real.contains("ald_open\n") && real.split(separator: "\n").allSatisfy { $0.hasPrefix("ald_") })
+    #expect(try names("stub/libalidade.so.0") == real)
+    let outcome = try hosts.run("fortran", ranks: 2, [hosts.path("stubbed.alds")], environment: ["LD_PRELOAD": hosts.path("stub/libalidade.so.0")])
+    #expect(outcome.status == 0, "\(outcome)")
+    #expect(!FileManager.default.fileExists(atPath: hosts.path("stubbed.alds")))
+  }
+
+  /// Nothing of Swift, HDF5 or LAPACK is left to the loader.
+  @Test func libraryIsSelfContained() throws {
+    let needed = try Hosts.shell("readelf -d \(hosts.path("libalidade.so.0")) | grep NEEDED").stdout
+    #expect(needed.contains("libmpi") && !needed.contains("swift") && !needed.contains("hdf5") && !needed.contains("blas") && !needed.contains("Foundation"))
+  }
+
+  /// The tool reads what a run wrote.
+  @Test func toolReadsSteps() throws {
+    _ = try hosts.run("c", ranks: 2, [hosts.path("tool.alds")])
+    let step = hosts.path("tool.alds/0000000010.ald"), out = hosts.path("tool.h5")
+    for words in [["verify", step], ["inspect", step], ["decompress", step, "-o", out]] {
+      let outcome = try Launcher.run(Launcher.product("alidade"), arguments: words)
+      #expect(outcome.status == 0, "\(words): \(outcome)")
+    }
+  }
+}

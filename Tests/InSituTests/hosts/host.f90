@@ -1,0 +1,75 @@
+! A Fortran program with pencils along x, halos of one cell, and sections for arrays without.
+program host
+  use, intrinsic :: iso_fortran_env, only: int64, real32, real64
+  use mpi_f08
+  use alidade
+  implicit none
+  integer, parameter :: n(3) = [36, 33, 40], steps = 3
+  type(alidade_writer) :: out
+  integer :: rank, ranks, rows, me(2), lo(3), hi(3), up(3), f(4), s, c, step, i, j, k
+  real(real64), allocatable :: u(:, :, :)
+  real(real32), allocatable :: p(:, :, :, :)
+  character(256) :: path
+
+  call MPI_Init()
+  call MPI_Comm_rank(MPI_COMM_WORLD, rank)
+  call MPI_Comm_size(MPI_COMM_WORLD, ranks)
+  call get_command_argument(1, path)
+  rows = merge(2, 1, mod(ranks, 2) == 0)
+  me = [mod(rank, rows), rank / rows]
+  lo = [1, n(2) * me(1) / rows + 1, n(3) * me(2) / (ranks / rows) + 1]
+  hi = [n(1), n(2) * (me(1) + 1) / rows, n(3) * (me(2) + 1) / (ranks / rows)]
+  up = hi + merge(1, 0, hi == n)
+
+  call out%open(MPI_COMM_WORLD, trim(path), opening=ALIDADE_REPLACE, status=s)
+  call must
+  call out%grid(n, [.false., .true., .true.], s); call must
+  call out%coords(1, 0d0, 0.25d0, s); call must
+  call out%set_boxes(lo, hi, s); call must
+  f(1) = out%field('u', alidade_absolute(0.01d0), units='m/s', status=s); call must
+  f(2) = out%field('v', alidade_absolute(0.01d0), units='m/s', status=s); call must
+  f(3) = out%field('w', alidade_absolute(0.01d0), units='m/s', status=s); call must
+  f(4) = out%field('p', kind=real32, centring=ALIDADE_NODE, extra=[1, 1, 1], status=s); call must
+  call out%vector('velocity', f(1:3), s); call must
+  call out%attribute('title', 'hosts', status=s); call must
+  call out%attribute('Re', 1600d0, status=s); call must
+  call out%commit(s); call must
+
+  allocate (u(0:n(1) + 1, lo(2) - 1:hi(2) + 1, lo(3) - 1:hi(3) + 1))
+  allocate (p(2, 1:up(1), lo(2):up(2), lo(3):up(3)))
+  do step = 0, steps - 1
+    call out%begin(int(10 * step, int64), 0.5d0 * step, s); call must
+    do c = 0, 2
+      u = 2d0**1000
+      do concurrent(k=lo(3):hi(3), j=lo(2):hi(2), i=1:n(1))
+        u(i, j, k) = scaled(c, step, k - 1, j - 1, i - 1)
+      end do
+      if (c == 0) then
+        call out%put(f(1), u, halo=[1, 1, 1], status=s)
+      else
+        call out%put(f(c + 1), u(1:n(1), lo(2):hi(2), lo(3):hi(3)), status=s)
+      end if
+      call must
+    end do
+    do concurrent(k=lo(3):up(3), j=lo(2):up(2), i=1:up(1))
+      p(1, i, j, k) = 0
+      p(2, i, j, k) = real(scaled(3, step, k - 1, j - 1, i - 1), real32)
+    end do
+    call out%put(f(4), p(2, :, :, :), status=s); call must
+    call out%end_step(s); call must
+  end do
+  call out%close(s); call must
+  call MPI_Finalize()
+
+contains
+  pure real(real64) function scaled(field, step, k, j, i)
+    integer, intent(in) :: field, step, k, j, i
+    scaled = ((i - 20) * (j - 9) + (k - 5) * (i + 3 * j) + 17 * step + field * k * k) / 64d0
+  end function
+  subroutine must
+    if (s /= 0) then
+      write (*, *) 'status', s, out%error()
+      call MPI_Abort(MPI_COMM_WORLD, 1)
+    end if
+  end subroutine
+end program
