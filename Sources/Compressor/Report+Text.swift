@@ -9,8 +9,8 @@ extension Report {
     let raw = result.fields.reduce(0) { $0 + $1.rawBytes }
     let stored = result.fields.reduce(result.containerOverheadBytes) { $0 + $1.storedBytes }
     if stored > 0 {
-      lines.append("total     \(bytes(raw)) -> \(bytes(stored))"
-        + " (container \(bytes(result.containerOverheadBytes)))  ratio \(short(Double(raw) / Double(stored)))")
+      lines.append("total     \(shortBytes(raw)) -> \(shortBytes(stored))"
+        + " (container \(shortBytes(result.containerOverheadBytes)))  ratio \(short(Double(raw) / Double(stored)))")
     }
     if run.ranks > 0 {
       var l = "run       \(run.ranks) rank\(run.ranks == 1 ? "" : "s") x \(run.threads) thread\(run.threads == 1 ? "" : "s")"
@@ -18,7 +18,7 @@ extension Report {
         l += "  \(short(run.seconds)) s"
         if raw > 0, run.seconds > 0, !["inspect", "align", "sweep"].contains(run.command) { l += "  \(short(Double(raw) / run.seconds / 1e6)) MB/s" }
       }
-      if run.peakMemory.maximum.isFinite { l += "  peak memory \(bytes(Int(run.peakMemory.maximum))) per rank" }
+      if run.peakMemory.maximum.isFinite { l += "  peak memory \(shortBytes(Int(run.peakMemory.maximum))) per rank" }
       lines.append(l)
     }
     return lines.joined(separator: "\n") + "\n"
@@ -39,10 +39,10 @@ extension FieldReport {
       row("bound", v)
     } else if let kept = boundKept { row("bound", kept ? "kept" : "VIOLATED") }
     if storedBytes > 0 {
-      row("size", "\(bytes(rawBytes)) -> \(bytes(storedBytes))  ratio \(short(ratio))  \(short(bitsPerValue)) bits/value")
+      row("size", "\(shortBytes(rawBytes)) -> \(shortBytes(storedBytes))  ratio \(short(ratio))  \(short(bitsPerValue)) bits/value")
       let p = storedParts
-      row("", "streams \(bytes(p.streams)), index \(bytes(p.index)), tables \(bytes(p.tables)), side \(bytes(p.side))")
-    } else if rawBytes > 0 { row("size", bytes(rawBytes)) }
+      row("", "streams \(shortBytes(p.streams)), index \(shortBytes(p.index)), tables \(shortBytes(p.tables)), side \(shortBytes(p.side))")
+    } else if rawBytes > 0 { row("size", shortBytes(rawBytes)) }
     if let t = temporal {
       let gain = t.gain.isFinite ? "  \(t.predicted ? "saves" : "would save") about \(short(100 * t.gain)) %" : ""
       row("temporal", (t.predicted ? "from step \(t.references.joined(separator: " and ")), key step \(t.keyStep)" : "stands alone") + gain)
@@ -79,12 +79,13 @@ private func formatted(_ v: Double, _ digits: Int) -> String {
   guard v.isFinite else { return "-" }
   return String(format: "%.\(digits)g", v)
 }
-/// Four significant digits.
-func short(_ v: Double) -> String { formatted(v, 4) }
+/// Four significant digits, `-` for what is unknown.
+public func short(_ v: Double) -> String { formatted(v, 4) }
 /// Seven significant digits.
 private func precise(_ v: Double) -> String { formatted(v, 7) }
 
-private func bytes(_ n: Int) -> String {
+/// A number of bytes with its unit; exact below 10 kB.
+public func shortBytes(_ n: Int) -> String {
   if n < 10_000 { return "\(n) B" }
   var v = Double(n), unit = "B"
   for u in ["kB", "MB", "GB", "TB", "PB"] where v >= 1000 { v /= 1000; unit = u }

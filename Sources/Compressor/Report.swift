@@ -241,6 +241,11 @@ public struct Run: Codable, Equatable, Sendable {
     @Numbers public var perRank: [Double] = []
     public init(name: String, seconds: Spread, bytes: Spread) { self.name = name; self.seconds = seconds; self.bytes = bytes }
     public static let mostRanks = 64
+    /// All there are, in the order in which they run.
+    public static let names = [
+      "open", "read", "survey", "trial", "step", "predict", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align",
+      "compare", "restore", "write",
+    ]
     public init(from decoder: any Decoder) throws {
       let c = try decoder.container(keyedBy: CodingKeys.self)
       self.init(name: try c.decode(String.self, forKey: .name), seconds: try c.decode(Spread.self, forKey: .seconds), bytes: try c.decode(Spread.self, forKey: .bytes))

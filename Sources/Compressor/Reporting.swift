@@ -190,7 +190,7 @@ func finishRun(_ report: inout Report, _ command: String, _ threads: Int, _ phas
   var usage = rusage()
   getrusage(__rusage_who_t(0), &usage)  // RUSAGE_SELF
   // Every rank has run the same phases, though those without cells may have skipped one: a fixed list.
-  let names = ["open", "read", "survey", "trial", "step", "predict", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"]
+  let names = Run.Phase.names
   let traffic = names.map { phases.traffic(of: $0) }
   let mine = [Double(usage.ru_maxrss) * 1024] + names.map { phases.seconds(of: $0) } + traffic.map { Double($0.bytes + $0.collectiveBytes) }
     + traffic.map { Double($0.messages) } + traffic.map { Double($0.collectives) }

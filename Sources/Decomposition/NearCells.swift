@@ -34,8 +34,8 @@ public struct NearCells {
     for w in wanted where !w.isEmpty {
       Redistribution.eachImage(of: w, in: grid) { core, _ in
         var left = [core]
-        index.each(touching: core) { _, part in left = left.flatMap { Redistribution.subtract(part, from: $0) } }
-        for f in found where !left.isEmpty { left = left.flatMap { Redistribution.subtract(f, from: $0) } }
+        index.each(touching: core) { _, part in left = left.flatMap { $0.subtracting(part) } }
+        for f in found where !left.isEmpty { left = left.flatMap { $0.subtracting(f) } }
         found += left
       }
       if found.count > limit { return nil }

@@ -31,25 +31,13 @@ extension Redistribution {
   /// A box of cells of `wanted` that nobody has.
   static func firstGap(of wanted: Box, in grid: Grid, _ index: BoxIndex, complete: Bool, rank: Int) -> DecompositionError {
     var left = [wanted]
-    func remove(_ b: Box) { left = left.flatMap { subtract(b, from: $0) } }
+    func remove(_ b: Box) { left = left.flatMap { $0.subtracting(b) } }
     eachImage(of: wanted, in: grid) { core, shift in
       if complete { return remove(core.shifted(by: shift)) }
       index.each(touching: core) { _, part in remove(part.shifted(by: shift)) }
     }
     let gap = left.min { ($0.lower.z, $0.lower.y, $0.lower.x) < ($1.lower.z, $1.lower.y, $1.lower.x) }
     return .gap(gap ?? wanted, rank: rank, wanted: wanted)
-  }
-
-  /// `box` without `hole`, as up to six boxes.
-  static func subtract(_ hole: Box, from box: Box) -> [Box] {
-    let h = box.intersection(hole)
-    if h.isEmpty { return [box] }
-    var out: [Box] = [], rest = box
-    for a in 0..<3 {
-      if rest.lower[a] < h.lower[a] { var b = rest; b.upper[a] = h.lower[a]; out.append(b); rest.lower[a] = h.lower[a] }
-      if h.upper[a] < rest.upper[a] { var b = rest; b.lower[a] = h.upper[a]; out.append(b); rest.upper[a] = h.upper[a] }
-    }
-    return out
   }
 
   /// Transfers per peer in an order both sides find alone: by wanted box, image, box had.

@@ -16,6 +16,17 @@ public struct Box: Hashable, Sendable, Codable, CustomStringConvertible {
     for a in 0..<3 { b.lower[a] = max(lower[a], o.lower[a]); b.upper[a] = max(b.lower[a], min(upper[a], o.upper[a])) }
     return b
   }
+  /// The cells that are not in `hole`, as up to six boxes; itself where they do not meet.
+  public func subtracting(_ hole: Box) -> [Box] {
+    let h = intersection(hole)
+    if h.isEmpty { return [self] }
+    var out: [Box] = [], rest = self
+    for a in 0..<3 {
+      if rest.lower[a] < h.lower[a] { var b = rest; b.upper[a] = h.lower[a]; out.append(b); rest.lower[a] = h.lower[a] }
+      if h.upper[a] < rest.upper[a] { var b = rest; b.lower[a] = h.upper[a]; out.append(b); rest.upper[a] = h.upper[a] }
+    }
+    return out
+  }
   @inlinable public func contains(_ o: Box) -> Bool { o.isEmpty || intersection(o) == o }
   @inlinable public func contains(_ i: Index3) -> Bool {
     i.z >= lower.z && i.z < upper.z && i.y >= lower.y && i.y < upper.y && i.x >= lower.x && i.x < upper.x

@@ -75,20 +75,8 @@ func shared(_ all: [[Box]], rank: Int) -> [OwnedBox] {
   var mine: [OwnedBox] = []
   for (i, b) in all[rank].enumerated() {
     var parts = b.isEmpty ? [] : [b]
-    for taken in before + all[rank][..<i] where !taken.intersection(b).isEmpty { parts = parts.flatMap { subtract(taken, from: $0) } }
+    for taken in before + all[rank][..<i] where !taken.intersection(b).isEmpty { parts = parts.flatMap { $0.subtracting(taken) } }
     mine.append(OwnedBox(box: b, parts: parts))
   }
   return mine
-}
-
-/// `box` without `hole`, as up to six boxes.
-private func subtract(_ hole: Box, from box: Box) -> [Box] {
-  let h = box.intersection(hole)
-  if h.isEmpty { return [box] }
-  var out: [Box] = [], rest = box
-  for a in 0..<3 {
-    if rest.lower[a] < h.lower[a] { var b = rest; b.upper[a] = h.lower[a]; out.append(b); rest.lower[a] = h.lower[a] }
-    if h.upper[a] < rest.upper[a] { var b = rest; b.lower[a] = h.upper[a]; out.append(b); rest.upper[a] = h.upper[a] }
-  }
-  return out
 }

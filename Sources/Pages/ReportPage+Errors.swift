@@ -13,8 +13,8 @@ extension ReportPage {
       var s = "$h << EOD\n" + points.map { "\($0.x) \($0.y)\n" }.joined() + "EOD\n"
       s += "set logscale y\nset format y \"%.0e\"\nset xlabel \"error / \(f.granted > 0 ? "bound" : "rmse")\"\nset ylabel \"share of the values\"\nset xrange [\(-1.05 * occupied):\(1.05 * occupied)]\n"
       s += "set style fill solid 0.35 border lc rgb \"#000000\"\nset boxwidth \(width / scale)\nplot $h using 1:($2 > 0 ? $2 : NaN) with boxes lc rgb \"#0072b2\"\n"
-      let lag = [("z", f.errorAutocorrelation.z), ("y", f.errorAutocorrelation.y), ("x", f.errorAutocorrelation.x)].compactMap { n, v in v.first.map { "\(n) \(number($0))" } }
-      pictures.append((try gnuplot.svg(height: 300, s), "\(f.name), step \(f.step) (\(r)): error histogram. Bias \(number(f.bias))"
+      let lag = [("z", f.errorAutocorrelation.z), ("y", f.errorAutocorrelation.y), ("x", f.errorAutocorrelation.x)].compactMap { n, v in v.first.map { "\(n) \(short($0))" } }
+      pictures.append((try gnuplot.svg(height: 300, s), "\(f.name), step \(f.step) (\(r)): error histogram. Bias \(short(f.bias))"
         + (lag.isEmpty ? "." : ", correlation at lag 1: \(lag.joined(separator: ", ")).")))
     }
     if pictures.isEmpty, slices.isEmpty, maps.isEmpty { return }
@@ -34,7 +34,7 @@ extension ReportPage {
       let varying = maps.filter { m in Set(m.original.filter(\.isFinite)).count > 1 }
       page.row(try varying.prefix(12).map { m in (try image(m, m.original, Self.viridis), m.field + (m.place.isEmpty ? "" : ", \(m.place) (tiles)") + ".") })
       let even = maps.filter { m in Set(m.original.filter(\.isFinite)).count == 1 }
-      if !even.isEmpty { page.paragraph("The same in every tile shown: " + even.map { m in "\(m.field) \(number(m.original.first(where: \.isFinite)!))" }.joined(separator: ", ") + ".") }
+      if !even.isEmpty { page.paragraph("The same in every tile shown: " + even.map { m in "\(m.field) \(short(m.original.first(where: \.isFinite)!))" }.joined(separator: ", ") + ".") }
     }
   }
 

@@ -13,7 +13,7 @@ extension ReportPage {
     func label(_ m: Measured) -> String { subject(m) + (several ? " (\(m.report))" : "") }
     page.table(["field and observable", "original", "decoded", "units", "relative error", "predicted", "target"], measured.map { m in
       let o = m.observable
-      return [label(m), number(o.original), number(o.decoded), o.units, number(o.error), number(o.predictedError), number(o.target)]
+      return [label(m), short(o.original), short(o.decoded), o.units, short(o.error), short(o.predictedError), short(o.target)]
     }, caption: "One number's value, the root mean square of several. The error is |o(x') - o(x)| / |o(x)|.")
     var groups: [(subject: String, members: [Measured])] = []
     for m in measured {
@@ -104,8 +104,8 @@ extension ReportPage {
     page.heading("Alignment")
     page.paragraph("How each observable's sensitivity lies to the distortion's. Predictions hold at weight 1; cv² and the largest gain carry the verdict, the overlap stands beside them.")
     page.table(["report", "field: observable", "cv²", "largest gain in dB", "gain in dB", "costs dB", "or bits per value", "overlap", "chance"], rows.map { r, f, o, a in
-      [r, "\(f.name): \(shortened(o.name))", number(a.cv2), a.maxGainDB.isFinite ? number(a.maxGainDB) : "unlimited", number(a.predictedGainDB), number(a.predictedCostDB), number(a.predictedCostBits),
-       a.overlap.isFinite ? number(a.overlap) : "undefined", number(a.chance)]
+      [r, "\(f.name): \(shortened(o.name))", short(a.cv2), a.maxGainDB.isFinite ? short(a.maxGainDB) : "unlimited", short(a.predictedGainDB), short(a.predictedCostDB), short(a.predictedCostBits),
+       a.overlap.isFinite ? short(a.overlap) : "undefined", short(a.chance)]
     })
     let verdicts = rows.filter { !$0.3.verdict.isEmpty }
     if !verdicts.isEmpty { page.table(["report", "field", "verdict"], verdicts.map { r, f, _, a in [r, f.name, a.verdict] }) }
@@ -128,7 +128,7 @@ extension ReportPage {
         p.extra = "set key left top\n"
         return try gnuplot.svg(p.script)
       }
-      func told(_ a: SweepReport.Agreement) -> String { "Spearman \(number(a.spearman.first ?? .nan)), slope \(number(a.slope.first ?? .nan)), rms of the difference \(number(a.rms)) dB, \(a.cells) cells." }
+      func told(_ a: SweepReport.Agreement) -> String { "Spearman \(short(a.spearman.first ?? .nan)), slope \(short(a.slope.first ?? .nan)), rms of the difference \(short(a.rms)) dB, \(a.cells) cells." }
       page.row([
         (try scatter("cost", { $0.predictedCostDB }, { $0.costDB }), "PSNR given up. \(told(sweep.cost))"),
         (try scatter("gain", { $0.predictedGainDB }, { $0.gainDB }), "Observable won. \(told(sweep.gain))"),

@@ -27,7 +27,6 @@ extension ReportPage {
     let every = max(1, shown.count / 16)
     s += "set ytics (" + shown.enumerated().filter { (shown.count - 1 - $0.offset) % every == 0 }.map { "\(quoted($1.0)) \($0)" }.joined(separator: ", ") + ")\n"
     // Hatching tells neighbours apart where colour does not; a phase looks the same in every figure.
-    let all = ["open", "read", "survey", "trial", "step", "predict", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "compare", "restore", "write"]
     var clauses: [String] = []
     for (p, phase) in list.enumerated() {
       s += "$p\(p) << EOD\n"
@@ -36,7 +35,7 @@ extension ReportPage {
         s += "\(start) \(Double(i) - 0.4) \(start + bar.1[p]) \(Double(i) + 0.4)\n"
       }
       s += "EOD\n"
-      let k = all.firstIndex(of: phase.name) ?? all.count, fill = k % 2 == 0 ? "solid 0.75" : "pattern \(4 + k / 2 % 4)"
+      let k = Run.Phase.names.firstIndex(of: phase.name) ?? Run.Phase.names.count, fill = k % 2 == 0 ? "solid 0.75" : "pattern \(4 + k / 2 % 4)"
       clauses.append("$p\(p) using (($1+$3)/2):(($2+$4)/2):1:3:2:4 with boxxyerror fc rgb \"\(Plot.colours[k % Plot.colours.count])\" fs \(fill) border lc rgb \"#000000\" title \(quoted(phase.name))")
     }
     return clauses.isEmpty ? try gnuplot.svg("plot [0:1] 0\n") : try gnuplot.svg(width: 600, height: max(130 + 17 * list.count, min(700, 150 + 26 * shown.count)), s + "plot " + clauses.joined(separator: ", ") + "\n")
@@ -74,8 +73,8 @@ extension ReportPage {
       p.extra = "set logscale y\nset key outside top center horizontal\nset xtics (" + Set(list.flatMap { $0.points.map { Int($0.x) } }).sorted().map { "\($0)" }.joined(separator: ", ") + ")\n"
       pictures.append((try gnuplot.svg(p.script), caption))
     }
-    try draw(curves({ $1 }, { "\($0), \(size(Int($1)))" }), ideal: { t, n, m in t * n / m }, "Strong scaling: the same data on more ranks, with ideal lines.")
-    try draw(curves({ $1 / Double($0.ranks) }, { "\($0), \(size(Int($1))) per rank" }), ideal: { t, _, _ in t }, "Weak scaling: the same data per rank, with ideal lines.")
+    try draw(curves({ $1 }, { "\($0), \(shortBytes(Int($1)))" }), ideal: { t, n, m in t * n / m }, "Strong scaling: the same data on more ranks, with ideal lines.")
+    try draw(curves({ $1 / Double($0.ranks) }, { "\($0), \(shortBytes(Int($1))) per rank" }), ideal: { t, _, _ in t }, "Weak scaling: the same data per rank, with ideal lines.")
     return pictures
   }
 }

@@ -60,8 +60,8 @@ public struct ReportPage {
       let f = r.report.result.fields, run = r.report.run
       let raw = f.reduce(0) { $0 + $1.rawBytes }, stored = f.reduce(r.report.result.containerOverheadBytes) { $0 + $1.storedBytes }
       let isStored = f.contains { $0.storedBytes > 0 }
-      return [r.name, run.command, "\(run.ranks)", "\(f.count)", size(raw), isStored ? size(stored) : "-", isStored ? number(Double(raw) / Double(stored)) : "-",
-              number(run.seconds), run.seconds > 0 && raw > 0 ? number(Double(raw) / run.seconds / 1e6) : "-", run.peakMemory.maximum.isFinite ? size(Int(run.peakMemory.maximum)) : "-"]
+      return [r.name, run.command, "\(run.ranks)", "\(f.count)", shortBytes(raw), isStored ? shortBytes(stored) : "-", isStored ? short(Double(raw) / Double(stored)) : "-",
+              short(run.seconds), run.seconds > 0 && raw > 0 ? short(Double(raw) / run.seconds / 1e6) : "-", run.peakMemory.maximum.isFinite ? shortBytes(Int(run.peakMemory.maximum)) : "-"]
     })
     // Long campaigns: one line per field and report, the worst over its steps.
     var rows: [[String]] = []
@@ -76,9 +76,9 @@ public struct ReportPage {
         var codecs: [String] = []
         for c in f.map(\.transform) where !codecs.contains(c) && !c.isEmpty { codecs.append(c) }
         rows.append([r.name, name, f.count == 1 ? "\(f[0].step)" : "\(f[0].step) ... \(f[f.count - 1].step)",
-                     f[0].shape.map(String.init).joined(separator: "x"), f[0].bound.map { $0.kind == "lossless" ? "lossless" : "\($0.kind) \(number($0.value))" } ?? "none",
-                     stored > 0 ? number(Double(raw) / Double(stored)) : "-", bits.isEmpty ? "-" : number(bits.reduce(0, +) / Double(bits.count)),
-                     f.contains { $0.rmse == 0 } ? "exact" : number(f.map(\.psnrDB).filter(\.isFinite).min() ?? .nan), number(f.map(\.maxAbsError).filter(\.isFinite).max() ?? .nan), kept,
+                     f[0].shape.map(String.init).joined(separator: "x"), f[0].bound.map { $0.kind == "lossless" ? "lossless" : "\($0.kind) \(short($0.value))" } ?? "none",
+                     stored > 0 ? short(Double(raw) / Double(stored)) : "-", bits.isEmpty ? "-" : short(bits.reduce(0, +) / Double(bits.count)),
+                     f.contains { $0.rmse == 0 } ? "exact" : short(f.map(\.psnrDB).filter(\.isFinite).min() ?? .nan), short(f.map(\.maxAbsError).filter(\.isFinite).max() ?? .nan), kept,
                      codecs.joined(separator: ", ")])
       }
     }
@@ -137,14 +137,5 @@ public struct ReportPage {
 
 /// A specification with the long numbers in it rounded.
 func shortened(_ specification: String) -> String {
-  specification.replacing(/-?[0-9]+\.[0-9]{4,}(e-?[0-9]+)?/) { m in Double(String(m.output.0)).map(number) ?? String(m.output.0) }
-}
-
-/// Four significant digits, `-` for what is unknown.
-func number(_ v: Double) -> String { v.isFinite ? String(format: "%.4g", v) : "-" }
-
-func size(_ n: Int) -> String {
-  var v = Double(n), unit = "B"
-  for u in ["kB", "MB", "GB", "TB", "PB"] where v >= 1000 { v /= 1000; unit = u }
-  return "\(number(v)) \(unit)"
+  specification.replacing(/-?[0-9]+\.[0-9]{4,}(e-?[0-9]+)?/) { m in Double(String(m.output.0)).map(short) ?? String(m.output.0) }
 }
