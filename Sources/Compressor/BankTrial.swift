@@ -110,17 +110,28 @@ final class BankTrial {
     take(firstLook)
     if let rmse = encoder.target.rmse, !alone {
       let guess = rmse * 12.0.squareRoot()
-      _ = try closest(guess, firstCount, tie: BankTrial.firstTie)
-      take(rest)
-      let least = try closest(guess, judgedCount, tie: BankTrial.tie), rough = TransformTrial.roughBits(least)
+      let near = try closest(guess, firstCount, tie: BankTrial.firstTie)
       // Coding is never cheaper than its predictions from the original values tell.
-      func hopeless(_ t: InterpolationTrial, _ margin: Double) -> Bool {
-        least > BankTrial.sparse && 0.93 * TransformTrial.roughBits(t.openLoopCost) > margin * rough
+      func hopeless(_ t: InterpolationTrial, _ least: Double, _ margin: Double) -> Bool {
+        least > BankTrial.sparse && 0.93 * TransformTrial.roughBits(t.openLoopCost) > margin * TransformTrial.roughBits(least)
       }
       let trial = try InterpolationTrial(encoder, firstLook.map { judged[$0] }, ranks: ranks)
-      if hopeless(trial, 1.3) { worth = false } else { try trial.take(rest.map { judged[$0] }, ranks: ranks) }
+      if hopeless(trial, near, 1.3) { worth = false } else if near > BankTrial.sparse && !rest.isEmpty {
+        // A third coded by both tells most of what all of it would.
+        func score(_ t: any MemberTrial, _ m: FieldCoding.Member) throws -> Double {
+          let (bits, e) = try t.cost(guess, firstCount, share * Double(firstCount) / Double(max(1, judgedCount)), ranks)
+          return Candidate(member: m, rule: 1, step: guess, bits: bits, rmse: e).score(encoder.target)
+        }
+        if encoder.target.filling == nil {
+          let transformed = try score(rivals[0], rivals[0].member)
+          worth = try score(trial, .interpolation) - BankTrial.hopeless < BankTrial.behind * transformed
+        }
+      }
+      take(rest)
+      let least = try closest(guess, judgedCount, tie: BankTrial.tie), rough = TransformTrial.roughBits(least)
+      if worth { try trial.take(rest.map { judged[$0] }, ranks: ranks) }
       interpolated = trial
-      if worth && hopeless(trial, 1.12) { worth = false }
+      if worth && hopeless(trial, least, 1.12) { worth = false }
       if worth {
         let first = try solve(trial, .interpolation, 1, start: nil, ranks: ranks)
         let bits = first.score(encoder.target)
@@ -168,6 +179,8 @@ final class BankTrial {
 
   /// Bits per value that no level rule of the interpolation has been seen to gain.
   static let hopeless = 0.15
+  /// Interpolation that needs more than this many times the bits of a transform for a third of the sample is not looked at any more.
+  static let behind = 1.08
   /// Transforms within this factor in the proxy are told apart by coding.
   static let tie = 1.02
   /// The same for a third of the sample, after which the others are not looked at any more.

@@ -224,9 +224,9 @@ extension FieldEncoder {
       try phases.measure("verify") {
         try forEachDecodedRegion(layout, transform, coefficients, ranks: ranks) { region, decoded, original in
           let units = region.tiles.flatMap { t in (0..<layout.components).map { t * layout.components + $0 } }
-          let results = Slots<ErrorStatistics?>(units.count, nil)
-          try finishUnits(units, decoded, original, streams, results, first)
-          for (j, u) in units.enumerated() { statistics[layout.component(of: u)].merge(results[j]!) }
+          for part in try finishUnits(units, decoded, original, streams, first) {
+            for c in part.indices { statistics[c].merge(part[c]) }
+          }
         }
       }
     }
@@ -239,39 +239,47 @@ extension FieldEncoder {
     return try conclude(coding, streams: packed, statistics: statistics, ranks: ranks)
   }
 
+  /// - Returns: by thread, the statistics of each component.
   private func finishUnits(
-    _ units: [Int], _ decodedRegion: [RawArray], _ original: [RawArray], _ streams: Slots<TileStream>, _ results: Slots<ErrorStatistics?>, _ first: Int
-  ) throws {
-    let empty = emptyStatistics()
-    let failures = Slots<(any Error)?>(units.count, nil)
-    parallelFor(units.count, threads: threads) { j in
-      let c = layout.component(of: units[j])
+    _ units: [Int], _ decodedRegion: [RawArray], _ original: [RawArray], _ streams: Slots<TileStream>, _ first: Int
+  ) throws -> [[ErrorStatistics]] {
+    let lanes = max(1, min(threads, units.count))
+    let parts = Slots<[ErrorStatistics]>(lanes, [ErrorStatistics](repeating: emptyStatistics(), count: layout.components))
+    let failures = Slots<(any Error)?>(lanes, nil)
+    parallelFor(lanes, threads: lanes) { lane in
+      var statistics = parts[lane]
       do {
-        if plain && target.pointwise == nil {
-          var s = empty
-          s.add(tile: layout.box(of: units[j]), original: original[c], decoded: decodedRegion[c], type: source.type)
-          results[j] = s
-          if let decoded = self.decoded {
-            let values = RawArray(box: layout.box(of: units[j]), type: source.type)
-            values.copy(values.box, from: decodedRegion[c])
-            decoded[units[j] - first] = values
-          }
-          return
+        for j in stride(from: lane, to: units.count, by: lanes) {
+          let c = layout.component(of: units[j])
+          try finishUnit(units[j], decodedRegion[c], original[c], streams, first, &statistics[c])
         }
-        let u = try makeUnit(units[j], from: original[c])
-        let d = RawArray(box: u.box, type: workType)
-        d.copy(d.box, from: decodedRegion[c])
-        u.decoded = d
-        u.offset = offset
-        var s = empty
-        finish(u, statistics: &s)
-        results[j] = s
-        let i = units[j] - first
-        streams[i].outliers = u.stream.outliers
-        streams[i].signs = u.stream.signs
-      } catch { failures[j] = error }
+      } catch { failures[lane] = error }
+      parts[lane] = statistics
     }
-    for j in units.indices { if let e = failures[j] { throw e } }
+    for e in failures.array { if let e { throw e } }
+    return parts.array
+  }
+
+  private func finishUnit(
+    _ unit: Int, _ decodedRegion: RawArray, _ original: RawArray, _ streams: Slots<TileStream>, _ first: Int, _ statistics: inout ErrorStatistics
+  ) throws {
+    if plain && target.pointwise == nil {
+      statistics.add(tile: layout.box(of: unit), original: original, decoded: decodedRegion, type: source.type)
+      if let decoded = self.decoded {
+        let values = RawArray(box: layout.box(of: unit), type: source.type)
+        values.copy(values.box, from: decodedRegion)
+        decoded[unit - first] = values
+      }
+      return
+    }
+    let u = try makeUnit(unit, from: original)
+    let d = RawArray(box: u.box, type: workType)
+    d.copy(d.box, from: decodedRegion)
+    u.decoded = d
+    u.offset = offset
+    finish(u, statistics: &statistics)
+    streams[unit - first].outliers = u.stream.outliers
+    streams[unit - first].signs = u.stream.signs
   }
 
   /// Second half of the synthesis, region by region, beside the original values.

@@ -67,6 +67,7 @@ final class InterpolationTrial: MemberTrial {
     let sums = try encoder.predictionStatistics(more, workspaces, ranks: ranks)
     for j in sums.indices { statistics[j] += sums[j] }
     units += more
+    last = nil
   }
 
   /// Mean of log2(1 + 2 |e| / step) over the sample, for the prediction along the best axis of each level from original values.
