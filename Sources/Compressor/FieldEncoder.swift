@@ -316,10 +316,12 @@ package final class FieldEncoder {
           } else { take(&lattice, a, nil) }
         }
       }
-      let bytes = lattice.words.flatMap { w in withUnsafeBytes(of: w) { Array($0) } }
-      for (r, b) in try ranks.allGather(bytes).enumerated() where r != ranks.rank {
-        lattice.merge(DecimalLattice(words: b.withUnsafeBytes { Array($0.bindMemory(to: Int64.self)) }))
+      let all = try ranks.merged(lattice.bytes) { a, b in
+        var m = DecimalLattice(bytes: a)
+        m.merge(DecimalLattice(bytes: b))
+        return m.bytes
       }
+      lattice = DecimalLattice(bytes: all)
     }
     try pass { $0.scan($1, mask: $2) }
     if lattice.needsConfirmation { try pass { $0.confirm($1, mask: $2) } }

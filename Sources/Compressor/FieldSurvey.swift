@@ -51,15 +51,9 @@ struct FieldSurvey: Sendable {
       }
       firsts.append(first); same.append(all)
     }
-    // One gather of what was found, one reduction of the numbers.
-    var packed = ByteWriter()
-    for s in found.sorted().prefix(300) { packed.put(s) }
-    let lists = try ranks.allGather(packed.bytes)
-    var merged = Set<UInt64>()
-    for l in lists {
-      var r = ByteReader(l)
-      while r.remaining >= 8 { merged.insert(try r.word()) }
-    }
+    // One merge of what was found, one reduction of the numbers.
+    let all = try ranks.merged(FieldSurvey.bytes(found)) { try FieldSurvey.bytes(FieldSurvey.patterns($0).union(FieldSurvey.patterns($1))) }
+    let merged = try FieldSurvey.patterns(all)
     unlisted = merged.count > SpecialValues.limit
     guard exact || !unlisted else {
       throw AgreedError(rank: 0, exitCode: 2, message: "\(source.name): more than \(SpecialValues.limit) different NaN, infinite or fill bit patterns; use --lossless")
@@ -77,6 +71,18 @@ struct FieldSurvey: Sendable {
     self.masked = numbers.values[1]
     valid = numbers.values[0] - self.masked
     minimum = extremes.minima[0]; maximum = extremes.maxima[0]
+  }
+
+  /// Patterns for a message, more than can be listed only as far as to tell that; and back.
+  private static func bytes(_ found: Set<UInt64>) -> [UInt8] {
+    var packed = ByteWriter()
+    for s in found.sorted().prefix(SpecialValues.limit + 1) { packed.put(s) }
+    return packed.bytes
+  }
+  private static func patterns(_ bytes: [UInt8]) throws -> Set<UInt64> {
+    var r = ByteReader(bytes), found = Set<UInt64>()
+    while r.remaining >= 8 { found.insert(try r.word()) }
+    return found
   }
 
   private static func pattern(_ a: RawArray, _ t: ScalarType, _ i: Int) -> UInt64 {

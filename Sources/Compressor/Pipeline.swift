@@ -153,7 +153,7 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
 /// - Collective: all ranks.
 func readSource(_ input: SnapshotInput, _ field: Int, _ step: Int, ranks: borrowing Communicator) throws -> FieldSource {
   let f = input.fields[field]
-  let box = Partition.slabs(of: f.grid, ranks: ranks.size)[ranks.rank]
+  let box = Partition.slab(of: f.grid, rank: ranks.rank, of: ranks.size)
   let arrays = try ranks.agree {
     try (0..<f.components).map { c in
       let a = RawArray(box: box, type: f.type)
@@ -241,7 +241,7 @@ private func writeField(
   _ values: ContainerValues, _ d: FieldDescription, _ field: Int, _ step: Int, _ region: Box, restore: Bool, context: String, to file: OutputFile,
   _ phases: PhaseClock, ranks: borrowing Communicator
 ) throws {
-  let local = Partition.slabs(of: Grid(shape: region.shape, dimensions: d.grid.dimensions), ranks: ranks.size)[ranks.rank]
+  let local = Partition.slab(of: Grid(shape: region.shape, dimensions: d.grid.dimensions), rank: ranks.rank, of: ranks.size)
   let slab = local.isEmpty ? local : local.shifted(by: region.lower)
   var targets = (0..<d.components).map { _ in RawArray(box: slab, type: d.type) }
   for round in 0..<values.walk.rounds {

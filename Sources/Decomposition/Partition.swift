@@ -2,6 +2,15 @@ import Fields
 
 /// Even cuttings of a grid, one box per rank; boxes differ in size by one cell per axis and may be empty.
 public enum Partition {
+  /// The box of one rank in `slabs`.
+  public static func slab(of grid: Grid, rank: Int, of ranks: Int) -> Box {
+    let axis = (0..<3).first { grid.shape[$0] > 1 } ?? 0
+    var b = grid.box
+    b.lower[axis] = grid.shape[axis] * rank / ranks
+    b.upper[axis] = grid.shape[axis] * (rank + 1) / ranks
+    return b
+  }
+
   /// Cut along the slowest axis that is longer than 1.
   public static func slabs(of grid: Grid, ranks: Int) -> [Box] {
     var p = Index3(1, 1, 1)

@@ -1,4 +1,5 @@
 import Fields
+import MPI
 
 extension Redistribution {
   /// Calls `body` with the part of the grid that each periodic image of `box` covers, and the shift that takes
@@ -16,53 +17,65 @@ extension Redistribution {
     } } }
   }
 
-  /// Throws if a box leaves the grid or two boxes share cells; finds the same pair on every rank.
-  static func checkDisjoint(_ boxes: [Box], _ rank: [Int], _ index: BoxIndex, _ grid: Grid) throws {
-    for (i, b) in boxes.enumerated() {
-      if !grid.box.contains(b) { throw DecompositionError.outside(b, rank: rank[i], grid: grid.shape) }
+  /// What is wrong, the worst first, with what orders it among ranks.
+  struct Failure { var kind: Int, order: [Int], error: DecompositionError }
+
+  /// - Parameter transfers: into the wanted boxes; `nil`: they need not be covered.
+  static func failure(
+    _ have: [Box], _ overlap: Entries.Overlap?, _ want: [Box], _ transfers: [Transfer]?, _ grid: Grid, complete: Bool, rank: Int
+  ) -> Failure? {
+    for (i, b) in have.enumerated() where !grid.box.contains(b) {
+      return Failure(kind: 0, order: [rank, i], error: .outside(b, rank: rank, grid: grid.shape))
     }
-    for (i, b) in boxes.enumerated() {
-      var first = Int.max
-      index.each(touching: b) { j, _ in if j > i { first = min(first, j) } }
-      if first != .max { throw DecompositionError.overlap(b, rank: rank[i], with: boxes[first], of: rank[first]) }
+    if let o = overlap {
+      return Failure(kind: 1, order: [o.first.rank, o.first.index, o.second.rank, o.second.index],
+                     error: .overlap(o.first.box, rank: o.first.rank, with: o.second.box, of: o.second.rank))
     }
+    guard let transfers else { return nil }
+    var cells = [Int](repeating: 0, count: want.count)
+    for t in transfers { cells[t.want] += t.part.count }
+    for (j, w) in want.enumerated() where cells[j] != w.count {
+      return Failure(kind: 2, order: [rank, j], error: firstGap(of: w, in: grid, transfers.filter { $0.want == j }, complete: complete, rank: rank))
+    }
+    return nil
+  }
+
+  /// Throws the worst failure of all ranks on all of them.
+  ///
+  /// - Collective: all ranks; one reduction where there is none.
+  static func agree(_ failure: Failure?, _ ranks: borrowing Communicator) throws {
+    let none = 3, worst = try ranks.allReduce(failure?.kind ?? none, .min)
+    if worst == none { return }
+    var mine = failure?.kind == worst ? failure : nil
+    for k in 0..<4 {
+      func place(_ f: Failure?) -> Int { f.map { k < $0.order.count ? $0.order[k] : 0 } ?? .max }
+      let least = try ranks.allReduce(place(mine), .min)
+      if place(mine) != least { mine = nil }
+    }
+    try ranks.agree { if let mine { throw mine.error } }
   }
 
   /// A box of cells of `wanted` that nobody has.
-  static func firstGap(of wanted: Box, in grid: Grid, _ index: BoxIndex, complete: Bool, rank: Int) -> DecompositionError {
+  ///
+  /// - Parameter transfers: into that box.
+  static func firstGap(of wanted: Box, in grid: Grid, _ transfers: [Transfer], complete: Bool, rank: Int) -> DecompositionError {
     var left = [wanted]
     func remove(_ b: Box) { left = left.flatMap { $0.subtracting(b) } }
-    eachImage(of: wanted, in: grid) { core, shift in
-      if complete { return remove(core.shifted(by: shift)) }
-      index.each(touching: core) { _, part in remove(part.shifted(by: shift)) }
+    // A complete cover leaves out only what lies beyond faces that do not wrap.
+    if complete { eachImage(of: wanted, in: grid) { core, shift in remove(core.shifted(by: shift)) } } else {
+      for t in transfers { remove(t.part.shifted(by: t.shift)) }
     }
     let gap = left.min { ($0.lower.z, $0.lower.y, $0.lower.x) < ($1.lower.z, $1.lower.y, $1.lower.x) }
     return .gap(gap ?? wanted, rank: rank, wanted: wanted)
   }
 
   /// Transfers per peer in an order both sides find alone: by wanted box, image, box had.
-  static func peers(_ lists: [[Transfer]]) -> [Peer] {
-    lists.enumerated().compactMap { rank, list in
-      if list.isEmpty { return nil }
+  static func peers(_ lists: [Int: [Transfer]]) -> [Peer] {
+    lists.sorted { $0.key < $1.key }.map { rank, list in
       let sorted = list.sorted {
         ($0.want, $0.shift.z, $0.shift.y, $0.shift.x, $0.have) < ($1.want, $1.shift.z, $1.shift.y, $1.shift.x, $1.have)
       }
       return Peer(rank: rank, transfers: sorted, cells: sorted.reduce(0) { $0 + $1.part.count })
     }
-  }
-
-  static func encode(_ have: [Box], _ want: [Box]) -> [UInt8] {
-    var words: [Int64] = [Int64(have.count)]
-    words.reserveCapacity(1 + 6 * (have.count + want.count))
-    for b in have + want { for a in 0..<3 { words.append(Int64(b.lower[a])); words.append(Int64(b.upper[a])) } }
-    return words.withUnsafeBytes { [UInt8]($0) }
-  }
-
-  static func decode(_ bytes: [UInt8]) -> (have: [Box], want: [Box]) {
-    let words = bytes.withUnsafeBytes { b in (0..<b.count / 8).map { Int(b.loadUnaligned(fromByteOffset: 8 * $0, as: Int64.self)) } }
-    let boxes = stride(from: 1, to: words.count, by: 6).map { i in
-      Box(lower: Index3(words[i], words[i + 2], words[i + 4]), upper: Index3(words[i + 1], words[i + 3], words[i + 5]))
-    }
-    return (Array(boxes[..<words[0]]), Array(boxes[words[0]...]))
   }
 }

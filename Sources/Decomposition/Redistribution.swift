@@ -39,52 +39,34 @@ public struct Redistribution {
   /// - Collective: all ranks of `ranks`, equal `grid` and `requireCover`.
   /// - Throws: `AgreedError` with the text of a `DecompositionError`, on all ranks: boxes outside the grid, boxes that
   ///   overlap, wanted cells that no rank has.
-  /// - Complexity: about linear in the number of all boxes; one gather to all and one reduction.
+  /// - Complexity: about linear in the boxes of this rank and those they meet, not in those of all ranks: who has what is asked of the
+  ///   keepers of a `Directory`. Two sparse exchanges, two reductions.
   public init(
     have: [Box], want: [Box], grid: Grid, ranks: borrowing Communicator, requireCover: Bool = true
   ) throws {
     self.have = have; self.want = want
-    let me = ranks.rank
-    let all = try ranks.allGather(Redistribution.encode(have, want)).map(Redistribution.decode)
+    var sums = [0, 0, 0, 0, 0]   // extents per axis, boxes, cells
+    for b in have where !b.isEmpty {
+      for a in 0..<3 { sums[a] += b.shape[a] }
+      sums[3] += 1; sums[4] += b.count
+    }
+    sums = try ranks.allReduce(sums, .sum)
+    let directory = Directory(shape: grid.shape, extents: Index3(sums[0], sums[1], sums[2]), boxes: sums[3], ranks: ranks.size)
+    let asked = try ranks.exchangeSparsely(Entries.requests(have, want, grid, directory), .request)
+    let entries = Entries(asked)
+    let answers = try ranks.exchangeSparsely(entries.answers(keeper: ranks.rank, directory), .answer)
 
-    // Everything below is computed from what all ranks know, or agreed on.
-    var boxes: [Box] = [], owner: [(rank: Int, index: Int)] = []
-    for (r, lists) in all.enumerated() {
-      for (i, b) in lists.have.enumerated() where !b.isEmpty { boxes.append(b); owner.append((r, i)) }
-    }
-    let index = BoxIndex(boxes)
-    let plan = try ranks.agree {
-      try Redistribution.checkDisjoint(boxes, owner.map(\.rank), index, grid)
-      let complete = boxes.reduce(0) { $0 + $1.count } == grid.count
-      var own: [Transfer] = []
-      var incoming = [[Transfer]](repeating: [], count: all.count), outgoing = incoming
-      for (j, w) in want.enumerated() where !w.isEmpty {
-        var cells = 0
-        Redistribution.eachImage(of: w, in: grid) { core, shift in
-          index.each(touching: core) { i, part in
-            let t = Transfer(have: owner[i].index, want: j, part: part, shift: shift)
-            if owner[i].rank == me { own.append(t) } else { incoming[owner[i].rank].append(t) }
-            cells += part.count
-          }
-        }
-        if requireCover && cells != w.count {
-          // A complete cover leaves out only what lies beyond faces that do not wrap.
-          throw Redistribution.firstGap(of: w, in: grid, index, complete: complete, rank: me)
-        }
+    let me = ranks.rank
+    var own: [Transfer] = [], incoming: [Int: [Transfer]] = [:], outgoing = incoming
+    for (_, bytes) in answers {
+      Entries.read(bytes) { other, sends, t in
+        if sends { outgoing[other, default: []].append(t) } else if other == me { own.append(t) } else { incoming[other, default: []].append(t) }
       }
-      let mine = BoxIndex(have)
-      for (r, lists) in all.enumerated() where r != me {
-        for (j, w) in lists.want.enumerated() where !w.isEmpty {
-          Redistribution.eachImage(of: w, in: grid) { core, shift in
-            mine.each(touching: core) { i, part in
-              outgoing[r].append(Transfer(have: i, want: j, part: part, shift: shift))
-            }
-          }
-        }
-      }
-      return (own: own, incoming: Redistribution.peers(incoming), outgoing: Redistribution.peers(outgoing))
     }
-    own = plan.own; incoming = plan.incoming; outgoing = plan.outgoing
+    self.own = own; self.incoming = Redistribution.peers(incoming); self.outgoing = Redistribution.peers(outgoing)
+    let failure = Redistribution.failure(
+      have, entries.overlap(), want, requireCover ? own + self.incoming.flatMap(\.transfers) : nil, grid, complete: sums[4] == grid.count, rank: me)
+    try Redistribution.agree(failure, ranks)
   }
 
   /// Moves one component.

@@ -230,7 +230,7 @@ final class Writer {
   /// - Collective: all ranks.
   private func checkTiling(_ mine: [Box], _ grid: Grid) throws {
     do {
-      let slab = Partition.slabs(of: grid, ranks: ranks.size)[ranks.rank]
+      let slab = Partition.slab(of: grid, rank: ranks.rank, of: ranks.size)
       _ = try Redistribution(have: mine, want: [slab], grid: grid, ranks: ranks)
     } catch let e as AgreedError where e.exitCode == 2 { throw InSituError(ALD_BOXES, e.message) }
   }

@@ -170,11 +170,14 @@ extension Communicator {
 
   /// The bytes of every rank, in rank order, on rank `root`; nothing on the others.
   ///
-  /// - Collective: all ranks.
+  /// - Collective: all ranks; three calls.
   public borrowing func gather(_ bytes: [UInt8], to root: Int = 0) throws -> [[UInt8]] {
     if size == 1 { return [bytes] }
-    let counts = try gatherCounts(bytes.count)
-    let total = counts.reduce(0, +)
+    // Only the root knows all counts.
+    var mine = bytes.count, counts = [Int](repeating: 0, count: rank == root ? size : 0)
+    Traffic.contributed(8)
+    try check("MPI_Gather", MPI_Gather(&mine, 1, cmpi_int64(), &counts, 1, cmpi_int64(), Int32(root), handle))
+    let total = try allReduce(bytes.count, .sum)
     if total > largestMessage {
       var exchange = Exchange(self)
       if rank != root { try exchange.send(bytes.count, to: root) { p in bytes.withUnsafeBytes { p.copyMemory(from: $0) } } }

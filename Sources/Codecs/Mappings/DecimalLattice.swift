@@ -99,6 +99,10 @@ public struct DecimalLattice: Hashable, Sendable {
       + (0..<Self.divisors).map { Int64(masks[$0]) | Int64(masks[Self.divisors + $0]) << 32 }
       + [Int64(bitPattern: shifted.low.bitPattern), Int64(bitPattern: shifted.high.bitPattern), shifted.size, confirmed ? 1 : 0]
   }
+  /// The words in memory order, for a message.
+  public var bytes: [UInt8] { words.withUnsafeBytes { Array($0) } }
+  /// - Precondition: `bytes` of another state without a tolerance.
+  public init(bytes: [UInt8]) { self.init(words: bytes.withUnsafeBytes { Array($0.bindMemory(to: Int64.self)) }) }
   /// - Precondition: `words` of another state with this tolerance.
   public init(words: [Int64], tolerance: Double = 0) {
     self.init(tolerance: tolerance)
