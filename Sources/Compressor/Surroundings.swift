@@ -6,12 +6,12 @@ import MPI
 /// Arrays spread over the ranks, of which boxes with halos are wanted, one after the other.
 ///
 /// Boxes whose cells are all here are read where they lie. What other ranks have is fetched once where it is little, so that ranks do
-/// not wait for each other box by box; else with each box.
+/// not wait for each other box by box, and is read where it lies too if own cells make a mosaic; else with each box.
 struct Surroundings {
   private let grid: Grid
   private let have: [Box], arrays: [[RawArray]]
   private let elementSize: Int
-  private let mosaics: [Mosaic]?
+  private var mosaics: [Mosaic]?
   /// Own and fetched cells per component, where all that is missing was fetched.
   private var near: [NearCells]?
   /// Whether every box is an exchange of its own.
@@ -31,18 +31,21 @@ struct Surroundings {
     self.mosaics = mosaics
     let distant = wanted.filter { w in !w.isEmpty && !(mosaics?.allSatisfy { $0.holds(w) } ?? false) }
     let own = have.reduce(0) { $0 + $1.count } * arrays.count
-    let missing = NearCells.missing(distant, have: mosaics?.first.map { [$0.box] } ?? have, grid: grid, limit: Surroundings.fetchedBoxes)
-    let cells = missing.map { $0.reduce(0) { $0 + $1.count } * arrays.count } ?? .max
-    let here = distant.isEmpty ? 0 : cells <= max(Surroundings.fetchedCells, own / Surroundings.fetchedShare) ? 1 : 2
-    let most = try ranks.allReduce(here, .max)
-    exchangesBoxes = most == 2
-    guard most == 1 else { return }
-    let want = missing ?? [], plan = try Redistribution(have: have, want: want, grid: grid, ranks: ranks)
-    near = try arrays.map { own in
-      let fetched = want.map { RawArray(box: $0, elementSize: elementSize) }
+    let most = max(Surroundings.fetchedCells, own / Surroundings.fetchedShare)
+    func isLittle(_ boxes: [Box]) -> Bool { boxes.count <= Surroundings.fetchedBoxes && boxes.reduce(0) { $0 + $1.count } * arrays.count <= most }
+    let frame = mosaics.flatMap { isLittle($0[0].frame(holding: distant)) ? $0[0].frame(holding: distant) : nil }
+    let want = frame ?? NearCells.missing(distant, have: mosaics.map { [$0[0].box] } ?? have, grid: grid, limit: Surroundings.fetchedBoxes)
+    let here = distant.isEmpty ? 0 : want.map(isLittle) ?? false ? 1 : 2
+    let effort = try ranks.allReduce(here, .max)
+    exchangesBoxes = effort == 2
+    guard effort == 1 else { return }
+    let plan = try Redistribution(have: have, want: want ?? [], grid: grid, ranks: ranks)
+    let around = try arrays.map { own in
+      let fetched = plan.want.map { RawArray(box: $0, elementSize: elementSize) }
       try plan.move(own, into: fetched, ranks: ranks)
-      return NearCells(own.filter { $0.count > 0 } + fetched, grid: grid)
+      return own.filter { $0.count > 0 } + fetched
     }
+    if frame == nil { near = around.map { NearCells($0, grid: grid) } } else { self.mosaics = around.map { Mosaic($0, grid: grid)! } }
   }
 
   /// Calls `body` for every component with a mosaic that holds `box`; not at all without a box.

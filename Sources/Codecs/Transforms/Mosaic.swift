@@ -56,6 +56,26 @@ public struct Mosaic {
     (0..<3).allSatisfy { wrap[$0] > 0 || (b.lower[$0] >= box.lower[$0] && b.upper[$0] <= box.upper[$0]) }
   }
 
+  /// Boxes around it, cut along its own faces, that make it a mosaic which holds `wanted`.
+  public func frame(holding wanted: [Box]) -> [Box] {
+    var hull = box
+    for b in wanted where !b.isEmpty {
+      for a in 0..<3 where wrap[a] == 0 { hull.lower[a] = min(hull.lower[a], b.lower[a]); hull.upper[a] = max(hull.upper[a], b.upper[a]) }
+    }
+    func cuts(_ a: Int) -> [Int] {
+      let stride = a == 0 ? counts.y * counts.x : a == 1 ? counts.x : 1
+      let own = (0..<counts[a]).map { arrays[$0 * stride].box.lower[a] } + [box.upper[a]]
+      return (hull.lower[a] < box.lower[a] ? [hull.lower[a]] : []) + own + (hull.upper[a] > box.upper[a] ? [hull.upper[a]] : [])
+    }
+    let z = cuts(0), y = cuts(1), x = cuts(2)
+    var out: [Box] = []
+    for i in 1..<z.count { for j in 1..<y.count { for k in 1..<x.count {
+      let b = Box(lower: Index3(z[i - 1], y[j - 1], x[k - 1]), upper: Index3(z[i], y[j], x[k]))
+      if !box.contains(b) { out.append(b) }
+    } } }
+    return out
+  }
+
   /// The mosaic as the kernels see it.
   func withPieces(_ body: (UnsafePointer<ald_pieces>) -> Void) {
     arrays.map(\.view).withUnsafeBufferPointer { views in
