@@ -58,6 +58,8 @@ public struct FieldCoding: Equatable, Sendable {
   public var restoration: [UInt8] = []
   /// The steps that a predicted one builds on; `nil`: it stands alone. Transforms only.
   public var prediction: Prediction?
+  /// Serialised `CountResponse`, by which decoded integers are multiplied; empty: none. Interpolation only.
+  public var response: [UInt8] = []
   /// Bit patterns that are masked, ascending; category k of a mask is entry k - 1.
   public var specials: [UInt64] = []
   /// Bit pattern per component (member `constant`).
@@ -71,15 +73,15 @@ public struct FieldCoding: Equatable, Sendable {
 
   public init(member: Member, workType: ScalarType) { self.member = member; self.workType = workType }
 
-  /// 2 where a prediction follows what all members have.
-  static let version: UInt8 = 1, predictedVersion: UInt8 = 2
+  /// 2 where a prediction follows what all members have, 3 where a response does.
+  static let version: UInt8 = 1, predictedVersion: UInt8 = 2, countedVersion: UInt8 = 3
   /// Codes of bound kinds: part of the format.
   static let kinds = ["lossless", "abs", "rel", "pwrel", "psnr", "rate"]
 
   /// The header blob; docs/format.md section 7.2.
   public var serialised: [UInt8] {
     var w = ByteWriter()
-    w.put(prediction == nil ? FieldCoding.version : FieldCoding.predictedVersion)
+    w.put(prediction != nil ? FieldCoding.predictedVersion : response.isEmpty ? FieldCoding.version : FieldCoding.countedVersion)
     w.put(member.rawValue)
     w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16) | (offset != 0 ? 32 : 0)
       | (weights != nil || refinement != nil ? 64 : 0) | (restoration.isEmpty ? 0 : 128))
@@ -92,7 +94,7 @@ public struct FieldCoding: Equatable, Sendable {
       for s in specials { w.put(s) }
     }
     if !restoration.isEmpty { w.put(block: restoration) }
-    if let prediction { w.put(block: prediction.serialised) }
+    if let prediction { w.put(block: prediction.serialised) } else if !response.isEmpty { w.put(block: response) }
     switch member {
     case .constant:
       w.put(varint: constants.count)
@@ -119,7 +121,7 @@ public struct FieldCoding: Equatable, Sendable {
   public init(serialised bytes: [UInt8]) throws {
     var r = ByteReader(bytes)
     let version = try r.byte()
-    guard version == FieldCoding.version || version == FieldCoding.predictedVersion else { throw StreamError(.unknownVersion, offset: 0) }
+    guard (FieldCoding.version...FieldCoding.countedVersion).contains(version) else { throw StreamError(.unknownVersion, offset: 0) }
     guard let m = Member(rawValue: try r.byte()) else { throw StreamError(.unknownVersion, offset: 1) }
     let flags = try r.byte()
     guard let t = ScalarType(rawValue: flags & 3), flags & 64 == 0 || m.blockEdge != nil else { throw StreamError(.invalid, offset: 2) }
@@ -143,6 +145,11 @@ public struct FieldCoding: Equatable, Sendable {
     if version == FieldCoding.predictedVersion {
       guard [.lapped16, .lapped8, .wavelet97].contains(m) else { throw StreamError(.invalid, offset: 1) }
       prediction = try Prediction(serialised: try r.block())
+    }
+    if version == FieldCoding.countedVersion {
+      guard m == .interpolation, flags & 4 == 0 else { throw StreamError(.invalid, offset: 1) }
+      response = try r.block()
+      guard !response.isEmpty else { throw StreamError(.invalid, offset: r.offset) }
     }
     switch m {
     case .constant:

@@ -19,6 +19,7 @@ final class FieldDecoder: @unchecked Sendable {
   private let quantiser: ald_quantiser
   /// Where the bands have steps of their own or further bits.
   private let scaler: BandScaler?
+  private let response: CountResponse?
   /// Where the step is predicted from others.
   private let predictor: Predictor?
 
@@ -51,6 +52,7 @@ final class FieldDecoder: @unchecked Sendable {
       shapes = s
       bands = try BandModel(serialised: coding.model, transform: s.transform)
     }
+    response = coding.response.isEmpty ? nil : try CountResponse(serialised: coding.response, shape: grid.shape)
     predictor = try coding.prediction?.predictor(coding.member, grid: grid, components: components)
     quantiser = Compressor.quantiser(step: coding.step == 0 ? 1 : coding.step, shifts: coding.shifts)
   }
@@ -161,7 +163,7 @@ final class FieldDecoder: @unchecked Sendable {
 
   /// Values of a tile in the stored type from working values: logarithm undone, outliers applied, specials put back.
   func finish(_ values: RawArray, _ staged: Staged) throws -> RawArray {
-    let out = Restoration.stored(values, type: type, offset: coding.offset, negative: staged.negative, mask: staged.maskPointer)
+    let out = Restoration.stored(values, type: type, offset: coding.offset, negative: staged.negative, response: response, mask: staged.maskPointer)
     if !staged.outliers.isEmpty {
       guard let bound = coding.bound else { throw StreamError(.invalid, offset: 0) }
       try staged.outliers.withUnsafeBytes { try OutlierCodec.decode($0, decoded: out, bound: bound) }

@@ -102,7 +102,7 @@ extension FieldEncoder {
         for i in part.indices { if let e = failures[i] { throw e } }
       }
       phases.measure("verify") {
-        guard check || target.pointwise != nil else { return }
+        guard check || outlierBound != nil else { return }
         parallelFor(part.count, threads: threads) { i in
           var s = emptyStats
           finish(part[i], statistics: &s)
@@ -160,10 +160,23 @@ extension FieldEncoder {
   func runLattice(_ coding: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField? {
     guard let quantum = lattice else { return nil }
     // The lattice must also give back the sign of zero; the scan has refused data with negative zeros.
-    let workspaces = Workspaces(threads)
-    var coding = coding
-    coding.workType = source.type
     guard let plain = InterpolationSettings(quantum) else { return nil }
+    let (encoded, units) = try codeIntegers(coding, plain, ranks: ranks) { InterpolationSettings(quantum, prediction: $0) }
+    // Exactness is checked on the decoded bits, not taken from the lattice's word.
+    var exact = 1
+    for u in units where !sameBits(u.decoded!, u.original, u.maskPointer) { exact = 0 }
+    return try ranks.allReduce(exact, .min) == 1 ? encoded : nil
+  }
+
+  /// One pass over values that all lie on the lattice of `plain`; `settings` are those with a prediction.
+  ///
+  /// - Collective: all ranks.
+  func codeIntegers(
+    _ start: FieldCoding, _ plain: InterpolationSettings, ranks: borrowing Communicator, _ settings: (InterpolationPrediction) -> InterpolationSettings?
+  ) throws -> (EncodedField, [Unit]) {
+    let workspaces = Workspaces(threads)
+    var coding = start
+    coding.workType = source.type
     let units = try loadUnits(ranks: ranks)
     let slots = Slots<[Int64]>(units.count, [])
     parallelFor(units.count, threads: threads) { i in
@@ -172,13 +185,9 @@ extension FieldEncoder {
     var sums = [Int64](repeating: 0, count: Int(ALD_INTERP_STATISTICS))
     for i in units.indices { for j in sums.indices { sums[j] += slots[i][j] } }
     sums = try ranks.allReduce(sums, .sum)
-    guard let settings = InterpolationSettings(quantum, prediction: InterpolationCodec.choose(from: sums)) else { return nil }
-    let model = try phases.measure("fit") { try fitInterpolation(units, count: survey.valid, settings, workspaces, ranks: ranks) }
-    let encoded = try codeInterpolated(coding, settings, model, units, units, workspaces, ranks: ranks)
-    // Exactness is checked on the decoded bits, not taken from the lattice's word.
-    var exact = 1
-    for u in units where !sameBits(u.decoded!, u.original, u.maskPointer) { exact = 0 }
-    return try ranks.allReduce(exact, .min) == 1 ? encoded : nil
+    let chosen = settings(InterpolationCodec.choose(from: sums)) ?? plain
+    let model = try phases.measure("fit") { try fitInterpolation(units, count: survey.valid, chosen, workspaces, ranks: ranks) }
+    return (try codeInterpolated(coding, chosen, model, units, units, workspaces, ranks: ranks), units)
   }
 }
 

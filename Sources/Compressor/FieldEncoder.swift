@@ -39,7 +39,7 @@ package final class FieldEncoder {
   let threads: Int
   let check: Bool
   let forced: FieldCoding.Member?
-  private(set) var workType: ScalarType
+  var workType: ScalarType
   let special: SpecialValues?
   let phases: PhaseClock
   /// Taken from the values before a transform: the middle of the range where that is far from zero.
@@ -50,6 +50,11 @@ package final class FieldEncoder {
   }
   /// Set when all values are multiples of a decimal or binary quantum.
   var lattice: DecimalLattice.Quantum?
+
+  /// Set while a field is coded as counts.
+  var response: CountResponse?
+  /// The bound beyond which decoded values are corrected.
+  var outlierBound: Double? { target.pointwise ?? (response == nil ? nil : target.absolute) }
 
   /// Steps of the bands, where observables are to be kept.
   var shaping: Shaping?
@@ -96,7 +101,7 @@ package final class FieldEncoder {
   }
 
   /// Stored bits per valid value, as far as known before writing.
-  private func bitsPerValue(_ e: EncodedField) -> Double { 8 * Double(storedBytes(e)) / Double(max(1, survey.valid)) }
+  func bitsPerValue(_ e: EncodedField) -> Double { 8 * Double(storedBytes(e)) / Double(max(1, survey.valid)) }
   func storedBytes(_ e: EncodedField) -> Int { e.estimatedStoredBytes(streams: e.streamCount ?? layout.streamCount) }
 
   var held: Bool { layout.grid.count * layout.components <= FieldEncoder.heldValues }
@@ -148,6 +153,7 @@ package final class FieldEncoder {
     if forced == nil, let flat = try runFlat(coding, ranks: ranks) { return flat }
     coding.logarithmic = target.logarithmic
     coding.bound = target.pointwise
+    if let counts = try runCounts(coding, ranks: ranks) { return counts }
     let encoded = try runPredicted(coding, ranks: ranks) ?? runSpectral(coding, ranks: ranks) { try runTiles(coding, ranks: ranks) }
     // Steps end at 2^-24 of the range: a rate that they cannot use up may be enough to keep every bit.
     if let wanted = target.rate, bitsPerValue(encoded) < 0.98 * wanted, forced == nil {
@@ -225,7 +231,9 @@ package final class FieldEncoder {
         u.stream.mask = MaskCodec.encode(c, box: box)
       }
     }
-    if target.logarithmic {
+    if let response {
+      u.work = response.counts(of: original, mask: u.maskPointer)
+    } else if target.logarithmic {
       let logs = LogMapping.forward(original, mask: u.maskPointer, logType: workType)
       u.work = logs.log
       u.negative = logs.negative
@@ -291,8 +299,8 @@ package final class FieldEncoder {
 
   /// Decoded tile in the stored type: mapping undone, outliers found, applied and coded, specials restored. Adds to `statistics`.
   func finish(_ u: Unit, statistics: inout ErrorStatistics) {
-    let restored = Restoration.stored(u.decoded!, type: source.type, offset: u.offset, negative: u.negative, mask: u.maskPointer)
-    if let bound = target.pointwise {
+    let restored = Restoration.stored(u.decoded!, type: source.type, offset: u.offset, negative: u.negative, response: response, mask: u.maskPointer)
+    if let bound = outlierBound {
       u.stream.outliers = target.logarithmic
         ? OutlierCodec.encodeRelative(original: u.original, decoded: restored, mask: u.maskPointer, bound: bound)
         : OutlierCodec.encode(original: u.original, decoded: restored, mask: u.maskPointer, bound: bound)

@@ -4,8 +4,12 @@ import Fields
 
 /// From the values a codec decodes to the values a user gets. The same code runs in the encoder's check and in every decoder.
 enum Restoration {
-  /// Rounds to the stored type; undoes the logarithm where `negative` is not empty. Masked cells are left as they are.
-  static func stored(_ decoded: RawArray, type: ScalarType, offset: Double = 0, negative: [UInt8], mask: UnsafePointer<UInt8>?) -> RawArray {
+  /// Rounds to the stored type; multiplies counts by their response; undoes the logarithm where `negative` is not empty. Masked cells
+  /// hold anything.
+  static func stored(
+    _ decoded: RawArray, type: ScalarType, offset: Double = 0, negative: [UInt8], response: CountResponse? = nil, mask: UnsafePointer<UInt8>?
+  ) -> RawArray {
+    if let response { return response.values(of: decoded, type: type) }
     if !negative.isEmpty {
       let out = RawArray(box: decoded.box, type: type)
       LogMapping.inverse(decoded, negative: negative, mask: mask, into: out)

@@ -68,6 +68,7 @@ extension Communicator {
         try check("MPI_Testall", MPI_Testall(Int32(requests.count), &requests, &flag, cmpi_statuses_ignore()))
         if flag != 0 {
           sent = true
+          Traffic.contributed(0)
           try check("MPI_Ibarrier", MPI_Ibarrier(handle, &barrier))
         }
       }

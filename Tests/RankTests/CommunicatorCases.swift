@@ -27,6 +27,7 @@ func collectives(_ ranks: borrowing Communicator) throws -> String {
     try expect(!MPIEnvironment.libraryVersion.isEmpty, "version")
   }
   try counts(ranks)
+  try sparse(ranks)
   let copy = try Communicator(duplicating: ranks.fortranHandle)
   let size = try copy.allReduce(1, .sum)
   try copy.close()
@@ -50,6 +51,29 @@ private func counts(_ ranks: borrowing Communicator) throws {
     // Length and contents of a broadcast come from its root.
     try expect(called == Traffic() || n > 1, "one rank needs nobody: \(called)")
     try expect(n == 1 || called.messages == 0 && called.collectives == 3 && called.collectiveBytes == 16 + (r == 0 ? 58 : 0), "collectives \(called)")
+  }
+}
+
+/// What grows with the neighbours of a rank or the logarithm of the number of ranks only.
+private func sparse(_ ranks: borrowing Communicator) throws {
+  let r = ranks.rank, n = ranks.size, before = Traffic.total
+  let joined = try ranks.merged((0..<r % 3).map { _ in UInt8(r) }) { $0 + $1 }
+  // To itself, the next rank and the one after; nothing from the last one. Many rounds, so that none is taken for another.
+  for round in 0..<50 {
+    for kind in [Communicator.SparseRound.request, .answer] {
+      let to = r == n - 1 ? [] : Set([r, (r + 1) % n, (r + 2) % n]).sorted()
+      let got = try ranks.exchangeSparsely(to.map { (rank: $0, bytes: [UInt8](repeating: UInt8(round), count: r + $0)) }, kind)
+      let wanted = (0..<max(0, n - 1)).filter { r == $0 || r == ($0 + 1) % n || r == ($0 + 2) % n }
+      try ranks.agree {
+        try expect(got.map(\.rank) == wanted, "messages from \(got.map(\.rank)), not \(wanted)")
+        for m in got { try expect(m.bytes == [UInt8](repeating: UInt8(round), count: r + m.rank), "message of rank \(m.rank)") }
+      }
+    }
+  }
+  let traffic = Traffic.total - before
+  try ranks.agree {
+    try expect(joined == (0..<n).flatMap { k in (0..<k % 3).map { _ in UInt8(k) } }, "merged \(joined)")
+    try expect(traffic.messages <= 201 && traffic.gatheredBytes == 0, "traffic \(traffic)")
   }
 }
 

@@ -31,7 +31,10 @@ enum Layout: CaseIterable {
 
 /// A linear field goes through every layout into tiles with halo and comes out exact.
 func redistribute(_ ranks: borrowing Communicator) throws -> String {
+  let before = Traffic.total
   try moveAll(.full, ranks)
+  let gathered = (Traffic.total - before).gatheredBytes
+  try ranks.agree { try expect(gathered == 0, "plans gather \(gathered) bytes from all ranks") }
   return "ok"
 }
 

@@ -33,21 +33,23 @@ public struct BandModel: Sendable, Equatable {
     guard transform != .wavelet else { return }
     var mean = [Double](repeating: 0, count: sums.sums.count)   // 0: no such frequency
     for k in mean.indices where sums.counts[k] > 0 { mean[k] = Double(sums.sums[k]) / Double(sums.counts[k]) + 2e-3 }
-    var a = [Double](repeating: 1, count: 48)
-    for _ in 0..<6 {
-      for axis in 0..<3 {
-        var wanted = [Double](repeating: 0, count: 16), have = wanted
-        for z in 0..<16 {
-          for y in 0..<16 {
-            let zy = a[z] * a[16 + y], row = 256 * z + 16 * y
-            for x in 0..<16 where mean[row + x] > 0 {
-              let bin = axis == 0 ? z : axis == 1 ? y : x
-              wanted[bin] += mean[row + x]
-              have[bin] += zy * a[32 + x]
+    var a = [Double](repeating: 1, count: 48), wanted = [Double](repeating: 0, count: 48)
+    mean.withUnsafeBufferPointer { mean in
+      a.withUnsafeMutableBufferPointer { a in
+        /// Calls `body` with each frequency that there is.
+        func each(_ body: (_ k: Int, _ z: Int, _ y: Int, _ x: Int) -> Void) {
+          for z in 0..<16 { for y in 0..<16 { for x in 0..<16 where mean[256 * z + 16 * y + x] > 0 { body(256 * z + 16 * y + x, z, y, x) } } }
+        }
+        each { k, z, y, x in wanted[z] += mean[k]; wanted[16 + y] += mean[k]; wanted[32 + x] += mean[k] }
+        for _ in 0..<6 {
+          for axis in 0..<3 {
+            withUnsafeTemporaryAllocation(of: Double.self, capacity: 16) { have in
+              have.initialize(repeating: 0)
+              each { _, z, y, x in have[axis == 0 ? z : axis == 1 ? y : x] += a[z] * a[16 + y] * a[32 + x] }
+              for k in 0..<16 where have[k] > 0 { a[16 * axis + k] *= wanted[16 * axis + k] / have[k] }
             }
           }
         }
-        for k in 0..<16 where have[k] > 0 { a[16 * axis + k] *= wanted[k] / have[k] }
       }
     }
     // Bins without values continue those below them; y and x are relative to their lowest frequency.
