@@ -24,6 +24,7 @@ let package = Package(
     .target(name: "CFFTW", dependencies: ["CFFTW3", "COpenMPI"],
             linkerSettings: [.linkedLibrary("fftw3_mpi"), .linkedLibrary("fftw3")]),
     .target(name: "CLAPACK", dependencies: ["CLAPACKE"], linkerSettings: [.linkedLibrary("lapacke"), .linkedLibrary("openblas")]),
+    .target(name: "CFibre"),
     .target(name: "CKernels", linkerSettings: [.linkedLibrary("m")]),
 
     // Science without communicators.
@@ -43,7 +44,7 @@ let package = Package(
     .target(name: "SnapshotIO", dependencies: ["HDF5", "Decomposition", "Codecs", "CxxHash", "CZstd"]),
 
     // The job, and what uses it.
-    .target(name: "Compressor", dependencies: ["SnapshotIO", "Codecs", "Reduction", "Observables", "LatentGeometry"]),
+    .target(name: "Compressor", dependencies: ["SnapshotIO", "Codecs", "Reduction", "Observables", "LatentGeometry", "CFibre"]),
     .executableTarget(name: "Solver", dependencies: ["MPI", "CFFTW", "CFFTW3", "Compressor"]),
     .target(name: "Pages", dependencies: ["Compressor"]),
     .target(name: "CAlidade", dependencies: ["COpenMPI"]),
@@ -65,7 +66,7 @@ let package = Package(
     .testTarget(name: "GoldenTests", dependencies: ["Support", "RankTests", "Tool"]),
     .testTarget(name: "LauncherTests", dependencies: ["Support", "RankTests"]),
     .testTarget(name: "CommandLineTests", dependencies: ["Support", "Tool", "Solver"]),
-    .testTarget(name: "InSituTests", dependencies: ["Support", "InSitu", "Tool"], exclude: ["hosts"]),
+    .testTarget(name: "InSituTests", dependencies: ["Support", "InSitu", "Tool", "Compressor", "Fields", "RankTests"], exclude: ["hosts"]),
     .testTarget(name: "SlurmTests", dependencies: ["Support", "Tool", "Solver"], exclude: ["cluster.sh", "scenarios.sh"]),
     .testTarget(name: "PromiseTests", dependencies: ["Support", "Fields", "HDF5", "CHDF5", "CHDF5Parallel", "Tool", "RankTests"]),
   ],

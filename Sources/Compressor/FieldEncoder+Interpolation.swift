@@ -112,10 +112,8 @@ extension FieldEncoder {
       }
       streams += part.map(\.stream.bytes)
     }
-    if held { try ranks.agree { try code(units) } } else {
-      try layout.forEachRegion(have: source.boxes, arrays: source.arrays, elementSize: source.type.size, halo: 0, ranks: ranks) { region, arrays in
-        var part: [Unit] = []
-        for t in region.tiles { for c in 0..<layout.components { part.append(try makeUnit(t * layout.components + c, from: arrays[c])) } }
+    if held { try compute(ranks: ranks) { try code(units) } } else {
+      try forEachPart(ranks: ranks) { part in
         phases.measure("transform") { encodeInterpolated(part, codec, workspaces) }
         try code(part)
       }

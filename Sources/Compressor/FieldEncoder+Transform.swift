@@ -186,7 +186,7 @@ extension FieldEncoder {
     let kept = Slots<RawArray?>(history == nil ? 0 : coefficients.count, nil)
     let streams = Slots<TileStream>(coefficients.count, TileStream()), failures = Slots<(any Error)?>(coefficients.count, nil)
     try phases.measure("entropy") {
-      try ranks.agree {
+      try compute(ranks: ranks) {
         parallelFor(coefficients.count, threads: threads) { i in
           let q = held ? quantised[i]! : integers(i)
           let (s, side): (Symbols, [UInt8])

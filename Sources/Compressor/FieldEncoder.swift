@@ -64,6 +64,8 @@ package final class FieldEncoder {
   var decoded: Slots<RawArray?>?
   /// Leaves out members that need more than the streams around a tile to decode it.
   var tileAccess = false
+  /// Who codes tiles while this thread does something else; nil: nobody.
+  package var background: CodingTask?
   /// Kept for further passes with other shapings.
   private var trial: BankTrial?
   /// Where the field is one of a series.
@@ -414,9 +416,7 @@ package final class FieldEncoder {
     var statistics = [ErrorStatistics](repeating: emptyStatistics(), count: layout.components)
     let none = emptyStatistics()
     var streams: [[UInt8]] = []
-    try layout.forEachRegion(have: source.boxes, arrays: source.arrays, elementSize: source.type.size, halo: 0, ranks: ranks) { region, arrays in
-      var part: [Unit] = []
-      for t in region.tiles { for c in 0..<layout.components { part.append(try makeUnit(t * layout.components + c, from: arrays[c])) } }
+    try forEachPart(ranks: ranks) { part in
       let results = Slots<ErrorStatistics?>(part.count, nil), failures = Slots<(any Error)?>(part.count, nil)
       phases.measure("entropy") {
         parallelFor(part.count, threads: threads) { i in

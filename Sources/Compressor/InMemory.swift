@@ -14,13 +14,15 @@ public import SnapshotIO
 /// - Parameter verify: whether every stream is decoded again and the errors are measured.
 /// - Parameter temporal: the series that the step belongs to: what it may be predicted from, by the field's name. The caller commits the step there.
 /// - Parameter phases: collects the seconds of each phase of this rank.
+/// - Parameter background: has tiles coded beside the caller; this runs inside its body.
 /// - Collective: all ranks.
 public func encodeField(
   _ source: FieldSource, bound: ErrorBound, member: FieldCoding.Member? = nil, tileAccess: Bool = false, temporal: TemporalSeries? = nil, threads: Int = 1,
-  verify: Bool = true, phases: PhaseClock = PhaseClock(), ranks: borrowing Communicator
+  verify: Bool = true, phases: PhaseClock = PhaseClock(), background: CodingTask? = nil, ranks: borrowing Communicator
 ) throws -> EncodedField {
   let encoder = try FieldEncoder(source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks)
   encoder.tileAccess = tileAccess
+  encoder.background = background
   encoder.history = temporal?.history(of: source.name)
   return try encoder.encode(ranks: ranks)
 }

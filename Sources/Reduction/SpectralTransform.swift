@@ -84,6 +84,8 @@ public final class SpectralTransform {
     }
     return RawArray(lending: memories[memory].pointer, box: SpectralTransform.numbers(b), elementSize: 8)
   }
+  /// Lets go of the memory that transforms have worked in; the next one takes it anew.
+  public func rest() { memories = [] }
   private func whole(_ b: Box, _ axis: Int) -> Box {
     var w = b
     if !b.isEmpty { w.lower[axis] = 0; w.upper[axis] = shape[axis] }
@@ -92,13 +94,15 @@ public final class SpectralTransform {
 
   /// Coefficients, not normalised, of the modes `mine`.
   ///
-  /// - Parameter values: floats or doubles on `rows`.
+  /// - Parameter given: floats or doubles on `rows`.
   /// - Collective: all ranks.
-  public func forward(_ values: RawArray, ranks: borrowing Communicator) throws -> RawArray {
+  public func forward(_ given: consuming RawArray, ranks: borrowing Communicator) throws -> RawArray {
     let half = shape.x / 2 + 1, m = modes.shape
+    var values = given as RawArray?
+    let single = given.elementSize == 4
     let x = array(alongX, 0), p = x.bound(to: Double.self)
     if !rows.isEmpty {
-      let single = values.elementSize == 4
+      let values = values!
       eachBatch(of: rows.shape.z * rows.shape.y, doubles: single ? shape.x : 0) { first, count, buffer, wide in
         var from = UnsafePointer(values.bound(to: Double.self) + first * shape.x)
         if single {
@@ -111,6 +115,8 @@ public final class SpectralTransform {
         for l in 0..<count { (p + (first + l) * 2 * m.x).update(from: buffer + l * 2 * half, count: 2 * m.x) }
       }
     }
+    // Often the last to hold them.
+    values = nil
     let wide = array(whole(alongY, 1), 1), y = array(alongY, 0), long = array(columns, 1)
     try xy.move([x], into: [wide], ranks: ranks)
     axes[1].complex(wide.bound(to: Double.self), backward: false, lines: alongY.shape.x, blocks: alongY.shape.z)

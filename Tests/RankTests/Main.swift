@@ -8,6 +8,7 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
 /// `RankTests <case>` under `mpirun`: prints the text of rank 0; exit 0 if the case held on all ranks, else 1 on all.
 @main struct Main {
   static let cases: [String: Case] = [
+    "background-coding": backgroundCoding,
     "collectives": collectives,
     "large-messages": largeMessages,
     "lapped-codec": lappedCodec,

@@ -56,15 +56,17 @@ struct AlignedField {
 /// Without a request the stream is that of a plain job.
 /// Fields with missing values have no steps to weight: for them the bound is made finer until the targets hold.
 /// - Parameter temporal: the series that the step belongs to; the caller commits it there.
+/// - Parameter background: codes tiles beside the caller; this runs inside its body.
 /// - Throws: `Failure(.boundViolated)` with the best that was had; `Failure(.usage)` for what cannot be restored.
 /// - Collective: all ranks.
 func encodeAligned(
   _ r: AlignedRequest, _ source: FieldSource, bound: ErrorBound, forced: FieldCoding.Member?, temporal: TemporalSeries? = nil, threads: Int, check: Bool,
-  phases: PhaseClock, ranks: borrowing Communicator
+  phases: PhaseClock, background: CodingTask? = nil, ranks: borrowing Communicator
 ) throws -> AlignedField {
   func encoder(_ forced: FieldCoding.Member?, finer: Double = 1, _ ranks: borrowing Communicator) throws -> FieldEncoder {
     let e = try FieldEncoder(source, bound: bound.scaled(by: finer), forced: forced, threads: threads, check: check, phases: phases, ranks: ranks)
     e.tileAccess = r.tileAccess
+    e.background = background
     return e
   }
   let first = try encoder(forced, ranks)

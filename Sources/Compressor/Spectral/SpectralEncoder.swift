@@ -17,7 +17,7 @@ final class SpectralEncoder {
   private let settings: SpectralSettings
   private let frame: SpectralFrame
   /// Of each component the unitary numbers of this rank's modes.
-  private let coefficients: [RawArray]
+  private var coefficients: [RawArray]
   /// Values of the field.
   let count: Int
   private var metric: [Double] { SpectralModes.metric(transform.shape, spacing: settings.spacing) }
@@ -52,6 +52,7 @@ final class SpectralEncoder {
       try plan.move(arrays, into: [values], ranks: ranks)
       return try transform.forward(values, ranks: ranks)
     }
+    transform.rest()
     var s = SpectralSettings()
     // One rank holds the mean, the others add zeros.
     let origin = Index3(0, 0, 0), place = transform.place(Box(lower: origin, upper: Index3(1, 1, 1))).lower
@@ -293,7 +294,7 @@ final class SpectralEncoder {
     let tables = ClassTables(histogram: try reducedHistogram(histogram, ranks: ranks), sampled: false)
     let payloads = Slots<[UInt8]>(mine.count, []), failures = Slots<(any Error)?>(mine.count, nil)
     try encoder.phases.measure("entropy") {
-      try ranks.agree {
+      try encoder.compute(ranks: ranks) {
         parallelFor(mine.count, threads: encoder.threads) { i in
           let bytes = symbols[i]!.encode(tables), chunk = chunks[mine.lowerBound + i]
           payloads[i] = bytes
@@ -327,7 +328,7 @@ final class SpectralEncoder {
   /// Values in the stored type on the transform's rows.
   ///
   /// - Collective: all ranks.
-  private func decoded(_ pass: Pass, ranks: borrowing Communicator) throws -> [RawArray] {
+  private func decoded(_ pass: inout Pass, last: Bool, ranks: borrowing Communicator) throws -> [RawArray] {
     let k = quantiser(step: pass.coding.step, shifts: pass.coding.shifts)
     // Of the coded set alone, as a decoder has it.
     let coded = try SpectralTransform(transform.shape, modes: pass.settings.modes(transform.shape).box, ranks: ranks)
@@ -339,20 +340,22 @@ final class SpectralEncoder {
       dequantise(q, k, into: a)
       return a
     }
+    if last { pass.integers = [] }
     SpectralEncoder.eachRow(coded.mine, numbers, threads: encoder.threads) { z, y, rows in frame.backward(z, y, coded.mine, rows) }
     return try zip(numbers, settings.means).map { try coded.backward($0, adding: $1, as: encoder.source.type, ranks: ranks) }
   }
 
   /// Decodes a pass, finds outliers, and puts the streams in order.
   ///
+  /// - Parameter last: whether this pass is taken whatever it comes to; then its modes are let go of.
   /// - Collective: all ranks.
-  func finished(_ pass: Pass, ranks: borrowing Communicator) throws -> EncodedField {
+  private func finished(_ pass: inout Pass, last: Bool, ranks: borrowing Communicator) throws -> EncodedField {
     let layout = encoder.layout, target = encoder.target, source = encoder.source
     var statistics = [ErrorStatistics](repeating: encoder.emptyStatistics(), count: layout.components)
     var outliers: [[UInt8]] = []
     if encoder.check || target.pointwise != nil || encoder.decoded != nil {
       try encoder.phases.measure("verify") {
-        let values = try decoded(pass, ranks: ranks).map { [$0] }, boxes = layout.regions.map(\.box)
+        let values = try decoded(&pass, last: last, ranks: ranks).map { [$0] }, boxes = layout.regions.map(\.box)
         let again = try Surroundings(have: [transform.rows], arrays: values, elementSize: source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
         let given = try Surroundings(have: source.boxes, arrays: source.arrays, elementSize: source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
         for round in 0..<layout.rounds {
@@ -400,14 +403,16 @@ final class SpectralEncoder {
   /// Passes until the target is met.
   ///
   /// - Collective: all ranks.
-  func encode(from first: Pass, _ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
-    var pass = first, out = try finished(pass, ranks: ranks)
-    guard encoder.target.pointwise == nil, encoder.target.rate == nil, let wanted = encoder.target.rmse else { return out }
+  func encode(from first: consuming Pass, _ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
+    let last = encoder.target.pointwise != nil || encoder.target.rate != nil
+    if last { coefficients = [] }
+    var pass = first, out = try finished(&pass, last: last, ranks: ranks)
+    guard !last, let wanted = encoder.target.rmse else { return out }
     // Rounding to the stored type adds to the error of the coefficients.
     for _ in 0..<6 {
       guard let rmse = out.rmse, rmse > wanted, let next = try code(start, step: pass.coding.step * wanted / rmse * 0.9997, ranks: ranks) else { break }
       pass = next
-      out = try finished(pass, ranks: ranks)
+      out = try finished(&pass, last: false, ranks: ranks)
     }
     return out
   }
