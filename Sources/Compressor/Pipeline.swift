@@ -272,7 +272,7 @@ private func writeField(
   }
 }
 
-/// Checks a container: every checksum, every stream decoded; against the original also every promise.
+/// Checks a container, or all those of a series: every checksum, every stream decoded; against the original also every promise.
 ///
 /// - Parameter progress: called after every step with one line of text, on every rank.
 /// - Throws: `Failure` or `AgreedError`, the same on all ranks: usage (exit code 1), input or output (2), a corrupt container (4), interruption (75), a violated bound (3).
@@ -280,7 +280,23 @@ private func writeField(
 public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: (String) -> Void) throws -> Report {
   let started = PhaseClock.now()
   let phases = PhaseClock()
-  let reader = try phases.measure("open") { try ContainerReader.open(o.input, ranks: ranks) }
+  var report = Report()
+  if let series = try series(o.input, ranks: ranks) {
+    try verify(series.folder, series.index, o, into: &report, phases, ranks: ranks, progress: progress)
+  } else {
+    try verify(container: o.input, o, into: &report, phases, ranks: ranks, progress: progress)
+  }
+  try finishRun(&report, "verify", o.threads, phases, started, ranks: ranks)
+  return report
+}
+
+/// - Parameter history: what steps of this series decoded before have left, by field; `nil`: the container stands alone.
+/// - Collective: all ranks.
+func verify(
+  container path: String, _ o: VerifyOptions, into report: inout Report, _ phases: PhaseClock, history known: ((String) -> DecodedSteps)? = nil,
+  ranks: borrowing Communicator, progress: (String) -> Void
+) throws {
+  let reader = try phases.measure("open") { try ContainerReader.open(path, ranks: ranks) }
   let all = try ranks.agree { try descriptions(reader) }
   var reading = o.reading
   for d in all where !d.datasets.isEmpty && !reading.vectors.contains(where: { $0.name == d.name }) {
@@ -288,12 +304,11 @@ public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: 
   }
   let original = try o.against.map { try SnapshotInput.open($0, snapshotOptions(reading, fields: all.map(\.name)), ranks: ranks) }
   if original == nil, !o.observe.specifications.isEmpty { throw Failure(.usage, "--observe compares with the original; give --against") }
-  let others = try all.map { d in try original.map { try matching(d, $0, o.input) } }
+  let others = try all.map { d in try original.map { try matching(d, $0, path) } }
   let plan = try ObservationPlan(
     o.observe, all, positions: others.indices.map { i in others[i].map { original!.positions[$0] } ?? [] }, ranks: ranks)
-  var report = Report()
   for (i, d) in all.enumerated() {
-    let other = others[i], history = try ranks.agree { try DecodedSteps(reader, field: i) }
+    let other = others[i], history = try known?(d.name) ?? ranks.agree { try DecodedSteps(reader, field: i) }
     for s in reader.fields[i].steps.indices {
       try checkInterruption(ranks)
       let step = reader.fields[i].steps[s]
@@ -312,15 +327,13 @@ public func verify(_ o: VerifyOptions, ranks: borrowing Communicator, progress: 
         for round in 0..<values.walk.rounds { _ = try phases.measure("decode") { try values.values(round: round, ranks: ranks) } }
       }
       report.result.fields.append(line)
-      if line.boundKept == false { throw Failure(.boundViolated, "\(o.input): \(d.name), step \(step): \(boundText(line))") }
+      if line.boundKept == false { throw Failure(.boundViolated, "\(path): \(d.name), step \(step): \(boundText(line))") }
       progress("\(d.name)  step \(step)  checksums and decoding are right\(line.boundKept == true ? ", bound kept" : "")")
     }
   }
   let isFirst = ranks.rank == 0
   try ranks.agree { if isFirst { _ = try reader.carry() } }
-  report.result.containerOverheadBytes = try reader.sizes().overhead
-  try finishRun(&report, "verify", o.threads, phases, started, ranks: ranks)
-  return report
+  report.result.containerOverheadBytes += try reader.sizes().overhead
 }
 
 /// Compares two snapshots or containers field by field; the first is the reference.

@@ -324,6 +324,26 @@ public func aldFail(_ h: OpaquePointer?, _ why: UnsafePointer<CChar>?) -> Int32 
 @_cdecl("ald_end")
 public func aldEnd(_ h: OpaquePointer?) -> Int32 { call(h) { try $0.end() } }
 
+@_cdecl("ald_end_async")
+public func aldEndAsync(_ h: OpaquePointer?, _ request: UnsafeMutablePointer<Int64>?) -> Int32 {
+  call(h) { w in
+    let r = try w.endAsync()
+    request?.pointee = r
+  }
+}
+
+@_cdecl("ald_test")
+public func aldTest(_ h: OpaquePointer?, _ request: Int64, _ done: UnsafeMutablePointer<Int32>?) -> Int32 {
+  call(h) { w in
+    // A step that failed is over too.
+    done?.pointee = 1
+    if !(try w.test(request)) { done?.pointee = 0 }
+  }
+}
+
+@_cdecl("ald_wait")
+public func aldWait(_ h: OpaquePointer?, _ request: Int64) -> Int32 { call(h) { try $0.wait(request) } }
+
 // MARK: statistics
 
 @_cdecl("ald_get_stats")
@@ -337,6 +357,10 @@ public func aldGetStats(_ h: OpaquePointer?, _ out: UnsafeMutablePointer<ald_sta
     o.stored_bytes = Int64(s.result.fields.reduce(0) { $0 + $1.storedBytes })
     o.file_bytes = Int64(s.result.fileBytes)
     o.put_seconds = s.put; o.encode_seconds = s.encode; o.communicate_seconds = s.communicate; o.write_seconds = s.write; o.total_seconds = s.total
+    o.background_seconds = s.background
+    o.key_step = Int64(s.result.keyStep)
+    let flags: [StepPart: ald_left_out] = [.observables: ALD_NO_OBSERVABLES, .verification: ALD_NO_VERIFICATION, .globalCodecs: ALD_NO_GLOBAL_CODECS]
+    o.left_out = s.result.leftOut.reduce(0) { $0 | Int64(flags[$1]!.rawValue) }
     try fill(out, o)
   }
 }
@@ -379,6 +403,7 @@ public func aldStatusText(_ status: Int32) -> UnsafePointer<CChar> {
   case 8: cText("boxes overlap, leave a gap or reach outside")
   case 9: cText("a field was not put everywhere")
   case 10: cText("a field was put twice")
+  case 11: cText("the step before is still being coded")
   case 12: cText("given up by the host")
   default: cText("unknown status")
   }

@@ -25,13 +25,14 @@ struct StepStatistics {
   var result = StepResult()
   /// Position in `result.fields` of each declared field; nil: absent.
   var positions: [Int?] = []
-  var put = 0.0, encode = 0.0, communicate = 0.0, write = 0.0, total = 0.0
+  var put = 0.0, encode = 0.0, communicate = 0.0, write = 0.0, total = 0.0, background = 0.0
 }
 
 extension Writer {
-  /// - Throws: the same on all ranks; no step is open then.
+  /// - Throws: the same on all ranks; no step is open then. `ALD_BUSY` while the one before is being coded and the host does not want to wait.
   /// - Collective: all ranks.
   func begin(_ number: Int, _ time: Double) throws {
+    try makeRoom()
     let open = try ranks.agree { () -> StepUnderWay in
       guard coded != nil else { throw InSituError(ALD_USAGE, "the schema was not committed") }
       guard step == nil else { throw InSituError(ALD_USAGE, "step \(step!.number) was not ended") }
@@ -77,11 +78,28 @@ extension Writer {
 
   /// Codes and commits the step; it is over whatever happens.
   ///
-  /// - Throws: the same on all ranks; the series is as before.
+  /// - Throws: the same on all ranks; the series is as before, and its next step a key step.
   /// - Collective: all ranks.
-  func end() throws {
-    let start = PhaseClock.now(), phases = PhaseClock()
-    var open = step
+  func end() throws { try commit(try closeStep()) }
+
+  /// What was put, ready to be coded.
+  ///
+  /// - Collective: all ranks.
+  func closeStep() throws -> StepBeingCoded {
+    let start = PhaseClock.now()
+    do {
+      let s = try gather()
+      s.seconds = PhaseClock.now() - start
+      return s
+    } catch {
+      series.temporal?.reset()
+      throw error
+    }
+  }
+
+  /// - Collective: all ranks.
+  private func gather() throws -> StepBeingCoded {
+    let open = step
     step = nil
     let present = try ranks.agree { () -> [Bool] in
       guard let open else { throw InSituError(ALD_USAGE, "no step is open") }
@@ -98,22 +116,48 @@ extension Writer {
         }
       }
     }
-    let number = open!.number, time = open!.time
-    let list = wanted.map { StepField(description: $0.description, bound: budget.spent(on: fields[$0.fields[0]].bound)) }
-    let result = try series.write(
-      list, step: number, time: time, carry: carry(wanted, step: number, time: time), threads: max(1, Int(options.threads)), verify: options.no_verify == 0,
-      phases: phases, ranks: ranks
-    ) { k in try self.source(wanted[k], &open!) }
+    let held = StepBeingCoded(open!, wanted), list = wanted.map { StepField(description: $0.description, bound: budget.spent(on: fields[$0.fields[0]].bound)) }
+    held.step = try SeriesStep(
+      of: series, list, step: held.number, time: held.time, carry: carry(wanted, step: held.number, time: held.time), threads: max(1, Int(options.threads)),
+      verify: options.no_verify == 0, without: cap.leftOut, phases: held.phases, ranks: ranks
+    ) { k in try self.source(wanted[k], &held.open) }
+    return held
+  }
+
+  /// Codes one field of a step.
+  ///
+  /// - Collective: all ranks.
+  func encode(_ i: Int, of s: StepBeingCoded, background: CodingTask? = nil) throws {
+    try s.step.encode(i, background: background, ranks: ranks) { k in try self.source(s.wanted[k], &s.open) }
+  }
+
+  /// Writes a step, coding first what is not yet coded.
+  ///
+  /// - Collective: all ranks.
+  func commit(_ c: StepBeingCoded) throws {
+    let start = PhaseClock.now(), result: StepResult
+    do {
+      for i in c.wanted.indices {
+        if c.tasks.isEmpty { try encode(i, of: c) } else if let e = c.tasks[i].failure { throw e }
+        try c.step.store(i, ranks: ranks)
+      }
+      result = try c.step.commit(after: c.seconds + PhaseClock.now() - start, ranks: ranks)
+    } catch {
+      c.step.abandon()
+      throw error
+    }
     var s = StepStatistics()
-    s.step = number; s.time = time; s.result = result
-    s.positions = fields.indices.map { i in wanted.firstIndex { $0.fields.contains(i) } }
-    s.put = open!.putSeconds
-    s.write = phases.seconds(of: "write")
-    s.communicate = phases.seconds(of: "exchange")
-    s.total = PhaseClock.now() - start
+    s.step = c.number; s.time = c.time; s.result = result
+    s.positions = fields.indices.map { i in c.wanted.firstIndex { $0.fields.contains(i) } }
+    s.put = c.open.putSeconds
+    s.write = c.phases.seconds(of: "write")
+    s.communicate = c.phases.seconds(of: "exchange")
+    s.total = c.seconds + PhaseClock.now() - start
     s.encode = s.total - s.write - s.communicate
+    s.background = worker?.takeSeconds() ?? 0
     statistics = s
     budget.account(for: result)
+    if cap.seconds > 0 { cap.account(slowest: try ranks.allReduce(s.total + s.background, .max)) }
   }
 
   /// The arrays of a coded field, which leave the step with it.

@@ -23,8 +23,13 @@ final class Writer {
   private var observed: [String] = []
   private var triggers: [(observable: String, threshold: Double, below: Bool, field: Int, bound: ErrorBound)] = []
   var budget: Budget
+  var cap: TimeCap
 
   var step: StepUnderWay?
+  /// Codes beside the host once it has asked for that.
+  var worker: CodingWorker?
+  var coding: StepBeingCoded?
+  var outcomes = Outcomes()
   var statistics = StepStatistics()
   var lastError = ""
 
@@ -32,6 +37,7 @@ final class Writer {
   init(_ path: String, _ options: ald_options, _ communicator: consuming Communicator) throws {
     self.options = options
     budget = Budget(bytesPerStep: options.bytes_per_step)
+    cap = TimeCap(seconds: options.seconds_per_step, rungs: [])
     let opening: SeriesWriter.Opening
     switch options.opening {
     case Int32(ALD_APPEND.rawValue): opening = .append
@@ -41,19 +47,31 @@ final class Writer {
       try communicator.close()
       throw InSituError(ALD_USAGE, "opening \(options.opening) does not exist")
     }
+    guard options.key_interval >= 0, options.seconds_per_step >= 0, (0...1).contains(options.pressure) else {
+      try communicator.close()
+      throw InSituError(ALD_USAGE, "a key interval of \(options.key_interval), \(options.seconds_per_step) s per step, or pressure \(options.pressure) make no sense")
+    }
     do { series = try SeriesWriter(path, opening: opening, ranks: communicator) } catch {
       try communicator.close()
       throw error
     }
     self.communicator = consume communicator
     series.reporting = options.report != 0
+    series.bytesPerStep = options.bytes_per_step
+    series.secondsPerStep = options.seconds_per_step
+    if options.key_interval > 1 { series.temporal = TemporalSeries(keyInterval: Int(options.key_interval)) }
   }
 
+  /// - Throws: what became of the step that was being coded; everything is closed then too.
   /// - Collective: all ranks.
   func close() throws {
     step = nil
+    var failure: (any Error)?
+    do { try finishCoding() } catch { failure = error }
+    worker?.stop()
     series.close()
     if let c = communicator.take() { try c.close() }
+    if let failure { throw failure }
   }
 
   // MARK: declarations
@@ -261,6 +279,8 @@ final class Writer {
       return try makeSchema()
     }
     var digest = ByteWriter()
+    for n in [options.key_interval, options.pressure] { digest.number(Int(n)) }
+    for v in [options.bytes_per_step, options.seconds_per_step] { digest.fixed(v.bitPattern) }
     for c in schema { digest.blob(c.description.encode()) }
     for f in fields { digest.text(f.centring.name); digest.text(f.bound.kind); digest.fixed(f.bound.value.bitPattern) }
     for o in observed { digest.text(o) }
@@ -279,6 +299,9 @@ final class Writer {
       let positions = schema.map { c in c.description.spatialAxes.map { a in coordinates.first { $0.axis == String(a) }?.values ?? [] } }
       try series.observe(w, fields: schema.map(\.description), positions: positions, ranks: ranks)
     }
+    let wraps = fields.contains { f in (0..<3).allSatisfy { f.grid.shape[$0] == 1 || f.grid.periodic[$0] } }
+    let parts: [(StepPart, Bool)] = [(.observables, !observed.isEmpty), (.verification, options.no_verify == 0), (.globalCodecs, wraps)]
+    cap = TimeCap(seconds: options.seconds_per_step, rungs: parts.filter(\.1).map(\.0))
     coded = schema
   }
 

@@ -67,7 +67,7 @@ extension ReportPage {
     return try gnuplot.svg(width: 620, height: 130 + 22 * n, s + "plot " + clauses.joined(separator: ", ") + "\n")
   }
 
-  private func cut(_ text: String, _ most: Int) -> String { text.count <= most ? text : text.prefix(most - 1) + "…" }
+  func cut(_ text: String, _ most: Int) -> String { text.count <= most ? text : text.prefix(most - 1) + "…" }
 
   /// Values on top, their relative difference below.
   private func curve(_ o: ObservableReport, _ v: ObservableReport.Values) throws -> String {

@@ -14,19 +14,22 @@ public struct NamedReport: Sendable {
 public struct ReportPage {
   let reports: [NamedReport]
   let slices: [Slice], maps: [Slice]
+  let series: [NamedSeries]
   let gnuplot: Gnuplot
 
-  /// - Parameter slices: of original and error; `maps`: of alignment.
+  /// - Parameter slices: of original and error; `maps`: of alignment; `series`: of steps of runs.
   /// - Throws: `Failure` where gnuplot is missing.
-  public init(_ reports: [NamedReport], slices: [Slice] = [], maps: [Slice] = []) throws {
-    self.reports = reports; self.slices = slices; self.maps = maps
+  public init(_ reports: [NamedReport], slices: [Slice] = [], maps: [Slice] = [], series: [NamedSeries] = []) throws {
+    self.reports = reports; self.slices = slices; self.maps = maps; self.series = series
     gnuplot = try Gnuplot()
   }
 
   /// - Throws: `Failure` where gnuplot fails.
   public func html() throws -> String {
-    var page = Page(title: "Alidade: " + (reports.count == 1 ? reports[0].name : "\(reports.count) reports"))
-    summary(&page)
+    let names = reports.map(\.name) + series.map(\.name)
+    var page = Page(title: "Alidade: " + (names.count == 1 ? names[0] : "\(names.count) reports"))
+    try series(&page)
+    if !reports.isEmpty { summary(&page) }
     try rates(&page)
     try steps(&page)
     try observables(&page)

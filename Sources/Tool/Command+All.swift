@@ -130,11 +130,11 @@ extension Command {
   }
 
   static let verify = Command(
-    name: "verify", summary: "Check a container, and its bounds against the original.",
-    operands: "IN.ald [--against ORIGINAL] [OPTIONS]",
+    name: "verify", summary: "Check a container, and its bounds against the original; or a series.",
+    operands: "IN.ald|RUN.alds [--against ORIGINAL] [OPTIONS]",
     options: [.value("against", "ORIGINAL", "the snapshot it was made from")] + reading + observing + common
   ) { a throws(Failure) in
-    var o = VerifyOptions(input: try a.operands("IN.ald")[0])
+    var o = VerifyOptions(input: try a.operands("IN.ald|RUN.alds")[0])
     o.against = a.last("against")
     o.reading = try a.reading()
     o.observe = try a.observe()

@@ -2,11 +2,12 @@ import Compressor
 import Foundation
 import MPI
 import Pages
+import SnapshotIO
 
 extension Command {
   static let report = Command(
-    name: "report", summary: "Show reports of other commands as one page for a browser.",
-    operands: "R.json... -o OUT.html [OPTIONS]",
+    name: "report", summary: "Show reports of other commands, and how a run goes, as one page for a browser.",
+    operands: "R.json|RUN.alds... -o OUT.html [OPTIONS]",
     options: [
       .value("output", short: "o", "OUT.html", "the page to write"),
       .value("container", "IN.ald", "show slices of the error of these fields,"),
@@ -16,7 +17,7 @@ extension Command {
       .flag("help", short: "h", "this text"),
     ] + reading
   ) { a throws(Failure) in
-    if a.operands.isEmpty { throw Failure(.usage, "alidade report needs at least one JSON report, as --report writes it") }
+    if a.operands.isEmpty { throw Failure(.usage, "alidade report needs at least one JSON report, as --report writes it, or the series of a run that reports its steps") }
     guard let output = a.last("output") else { throw Failure(.usage, "no output; give -o OUT.html") }
     var o = ReportOptions(reports: a.operands, output: output)
     o.container = a.last("container")
@@ -38,11 +39,13 @@ extension ReportOptions {
   /// - Collective: all ranks; the first does the work.
   func perform(on ranks: borrowing Communicator, _ output: Output) throws {
     if ranks.size > 1 { throw Failure(.usage, "alidade report works on one rank, not on \(ranks.size)") }
-    let named = try reports.map { path in NamedReport(name: Self.label(of: path), report: try Self.read(path)) }
+    let runs = reports.filter { SeriesFolder($0).exists }
+    let named = try reports.filter { !runs.contains($0) }.map { path in NamedReport(name: Self.label(of: path), report: try Self.read(path)) }
+    let series = try runs.map { NamedSeries(name: Self.label(of: SeriesFolder($0).path), lines: try SeriesFolder($0).lines()) }
     var shown: [Slice] = [], maps: [Slice] = []
     if let container, let original { shown = try slices(of: container, original: original, reading: reading, largest: Self.picture, ranks: ranks) }
     if let map { maps = try planes(of: map, largest: Self.picture, ranks: ranks) }
-    try replaceFile(self.output, with: ReportPage(named, slices: shown, maps: maps).html())
+    try replaceFile(self.output, with: ReportPage(named, slices: shown, maps: maps, series: series).html())
     if output.verbosity != .quiet { output.say("\(self.output): \(reports.count) report\(reports.count == 1 ? "" : "s")\n") }
   }
 

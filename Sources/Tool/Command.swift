@@ -12,6 +12,7 @@ enum Request {
   case align(AlignOptions)
   case sweep(SweepOptions)
   case report(ReportOptions)
+  case remove(RemoveOptions)
   /// Text for standard output, exit 0.
   case print(String)
   case version
@@ -27,7 +28,7 @@ struct Command: Sendable {
   var parts: [Command] = []
   let request: @Sendable (Arguments) throws(Failure) -> Request
 
-  static let all = [compress, decompress, verify, compare, inspect, align, sweep, report, campaign]
+  static let all = [compress, decompress, verify, compare, inspect, align, sweep, report, remove, campaign]
   /// Recognised names whose work is still to come.
   static let later = ["audit", "train"]
 

@@ -1,6 +1,7 @@
 import Compressor
 import Glibc
 import MPI
+import SnapshotIO
 
 /// `alidade`: parse, start MPI, run one sub-command, report, finish MPI, exit with the same code on every rank.
 @main struct Main {
@@ -63,6 +64,10 @@ import MPI
       try o.perform(on: ranks, output)
       return 0
     }
+    if case .remove(let o) = request {
+      try o.perform(on: ranks, output)
+      return 0
+    }
     let report = switch request {
     case .compress(let o): try Compressor.compress(o, ranks: ranks, progress: progress)
     case .decompress(let o): try Compressor.decompress(o, ranks: ranks, progress: progress)
@@ -71,7 +76,7 @@ import MPI
     case .inspect(let o): try Compressor.inspect(o, ranks: ranks, progress: progress)
     case .align(let o): try Compressor.align(o, ranks: ranks, progress: progress)
     case .sweep(let o): try Compressor.sweep(o, ranks: ranks, progress: progress)
-    case .campaign, .report, .print, .version: Report()
+    case .campaign, .report, .remove, .print, .version: Report()
     }
     output.endProgress()
     if let path = request.reportPath {
@@ -105,6 +110,7 @@ extension Request {
     case .align(let o): o.verbosity
     case .sweep(let o): o.verbosity
     case .report(let o): o.verbosity
+    case .remove(let o): o.verbosity
     case .inspect, .print, .version: .normal
     }
   }
@@ -116,7 +122,14 @@ extension Request {
     case .compare(let o): o.report
     case .align(let o): o.report
     case .sweep(let o): o.report
-    case .inspect, .campaign, .report, .print, .version: nil
+    case .inspect, .campaign, .report, .remove, .print, .version: nil
+    }
+  }
+
+  private var takesSeries: Bool {
+    switch self {
+    case .verify, .report: true
+    default: false
     }
   }
 
@@ -132,12 +145,12 @@ extension Request {
     case .align(let o): inputs = [o.input]; output = o.map
     case .sweep(let o): inputs = [o.input]
     case .report(let o): inputs = o.reports + [o.container, o.map].compactMap { $0 }; output = o.output
-    case .campaign, .print, .version: break
+    case .campaign, .remove, .print, .version: break
     }
     for input in inputs {
       var s = stat()
       if stat(input, &s) != 0 { throw Failure(.inputOutput, "cannot open '\(input)': \(String(cString: strerror(errno)))") }
-      if s.st_mode & S_IFMT == S_IFDIR { throw Failure(.inputOutput, "'\(input)' is a directory") }
+      if s.st_mode & S_IFMT == S_IFDIR, !(takesSeries && SeriesFolder(input).exists) { throw Failure(.inputOutput, "'\(input)' is a directory") }
       if access(input, R_OK) != 0 { throw Failure(.inputOutput, "cannot read '\(input)': \(String(cString: strerror(errno)))") }
     }
     for path in [output, reportPath].compactMap({ $0 }) {

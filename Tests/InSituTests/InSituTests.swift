@@ -8,13 +8,17 @@ import Testing
 
   @Test func everythingCompiles() { #expect(hosts.missing.isEmpty, "\(hosts.missing)") }
 
-  /// One series, whatever the language, the number of ranks and the way of cutting the domain; nothing on standard output.
+  /// One series with steps predicted from others, whatever the language, the number of ranks, the way of cutting the domain, and whether steps are
+  /// coded beside the host; nothing on standard output.
   @Test func bytesDependOnTheValuesAlone() throws {
     var first: [String: Data]?
-    for (language, ranks) in [("c", 1), ("c", 3), ("c++", 2), ("c++", 4), ("fortran", 1), ("fortran", 4), ("python", 2), ("python", 3)] {
+    for (language, ranks, mode) in [
+      ("c", 1, ""), ("c", 3, "async"), ("c", 8, ""), ("c++", 2, "async"), ("c++", 4, ""), ("fortran", 1, "async"), ("fortran", 4, ""), ("python", 2, ""),
+      ("python", 3, "async"),
+    ] {
       if language == "python" && Hosts.python == nil { continue }
-      let outcome = try hosts.run(language, ranks: ranks, [hosts.path("equal.alds")])
-      #expect(outcome.status == 0 && outcome.stdout.isEmpty && outcome.stderr.isEmpty, "\(language), \(ranks) ranks: \(outcome)")
+      let outcome = try hosts.run(language, ranks: ranks, [hosts.path("equal.alds"), mode])
+      #expect(outcome.status == 0 && outcome.stdout.isEmpty && outcome.stderr.isEmpty, "\(language), \(ranks) ranks \(mode): \(outcome)")
       let found = try hosts.series("equal.alds")
       #expect(found.keys.sorted() == ["0000000000.ald", "0000000010.ald", "0000000020.ald", "index"])
       #expect(first == nil || first == found, "\(language), \(ranks) ranks: other bytes")
@@ -36,6 +40,13 @@ import Testing
   @Test(arguments: ["puts", "steps", "opening", "watch"], [1, 3])
   func failuresAreAgreedOn(mode: String, ranks: Int) throws {
     let outcome = try hosts.run("failures", ranks: ranks, [mode, hosts.path("\(mode)\(ranks).alds")])
+    #expect(outcome.status == 0 && outcome.stdout.isEmpty, "\(outcome)")
+  }
+
+  /// Key steps, references that are missing, steps coded beside the host, a cap on their seconds.
+  @Test(arguments: ["keys", "async", "time"], [1, 2, 3, 4, 8])
+  func seriesOfSteps(mode: String, ranks: Int) throws {
+    let outcome = try hosts.run("series", ranks: ranks, [mode, hosts.path("\(mode)\(ranks).alds")])
     #expect(outcome.status == 0 && outcome.stdout.isEmpty, "\(outcome)")
   }
 
@@ -72,6 +83,51 @@ import Testing
   @Test func libraryIsSelfContained() throws {
     let needed = try Hosts.shell("readelf -d \(hosts.path("libalidade.so.0")) | grep NEEDED").stdout
     #expect(needed.contains("libmpi") && !needed.contains("swift") && !needed.contains("hdf5") && !needed.contains("blas") && !needed.contains("Foundation"))
+  }
+
+  /// Codecs of all kinds, coded beside the caller: the bytes they have otherwise; what fails on one rank fails on all.
+  @Test(arguments: [1, 3]) func codingBesideTheCaller(ranks: Int) throws {
+    let outcome = try Launcher.mpirun(ranks: ranks, executable: Launcher.product("RankTests"), arguments: ["background-coding"], timeout: 100)
+    #expect(outcome.status == 0, "\(outcome)")
+  }
+
+  /// Every step is checked in one go; what others need stays, and what is missing is named.
+  @Test func seriesIsCheckedAndThinnedOut() throws {
+    let path = hosts.path("thin.alds"), tool = Launcher.product("alidade")
+    _ = try hosts.run("c", ranks: 2, [path])
+    #expect(try Launcher.run(tool, arguments: ["verify", path, "-q"]).status == 0)
+    #expect(try Launcher.mpirun(ranks: 3, executable: tool, arguments: ["verify", path, "-q"]).status == 0)
+    for (steps, status, text) in [
+      (["0"], Int32(2), "step 0 stays: step 10 in 0000000010.ald is predicted from it"), (["10"], 2, "step 10 stays"), (["7"], 2, "no step 7"), ([], 1, "numbers of steps"),
+      (["20", "--dry-run"], 0, ""), (["20"], 0, ""),
+    ] {
+      let outcome = try Launcher.run(tool, arguments: ["remove", path] + steps)
+      #expect(outcome.status == status && (text.isEmpty || outcome.stderr.contains(text)), "\(steps): \(outcome)")
+    }
+    #expect(try hosts.series("thin.alds").keys.sorted() == ["0000000000.ald", "0000000010.ald", "index"])
+    #expect(try Launcher.run(tool, arguments: ["verify", path, "-q"]).status == 0)
+    try FileManager.default.removeItem(atPath: path + "/0000000000.ald")
+    let outcome = try Launcher.run(tool, arguments: ["verify", path, "-q"])
+    #expect(outcome.status == 2 && outcome.stderr.contains("0000000000.ald"), "\(outcome)")
+    let step = try Launcher.run(tool, arguments: ["verify", path + "/0000000010.ald", "-q"])
+    #expect(step.status == 2 && step.stderr.contains("is predicted from step 0 in") && step.stderr.contains("missing"), "\(step)")
+  }
+
+  /// The page of a run shows what there is, also when its last line is not whole yet.
+  @Test func reportOfARun() throws {
+    let path = hosts.path("plot.alds"), page = hosts.path("run.html")
+    #expect(try hosts.run("series", ranks: 2, ["plot", path]).status == 0)
+    let lines = URL(fileURLWithPath: path + "/steps.jsonl"), handle = try FileHandle(forWritingTo: lines)
+    try handle.seekToEnd()
+    try handle.write(contentsOf: Data("{\"step\":99,\"fie".utf8))
+    try handle.close()
+    let outcome = try Launcher.run(Launcher.product("alidade"), arguments: ["report", path, "-o", page, "-q"])
+    #expect(outcome.status == 0, "\(outcome)")
+    let html = try String(contentsOfFile: page, encoding: .utf8)
+    for part in ["Series plot.alds", "key steps stand alone", "u/mean", "budget", "Seconds that rank 0", "triggered"] { #expect(html.contains(part), "no '\(part)'") }
+    #expect(html.components(separatedBy: "<svg").count - 1 >= 8)
+    let none = try Launcher.run(Launcher.product("alidade"), arguments: ["report", hosts.path("equal.alds"), "-o", page, "-q"])
+    #expect(none.status == 2 && none.stderr.contains("steps.jsonl"), "\(none)")
   }
 
   /// The tool reads what a run wrote.

@@ -104,6 +104,14 @@ class Writer {
   }
   int fail(const std::string &why) { return ald_fail(handle_, why.c_str()); }
   int end() { return ald_end(handle_); }
+  int end_async(std::int64_t &request) { return ald_end_async(handle_, &request); }
+  int test(std::int64_t request, bool &done) {
+    std::int32_t over = 0;
+    const int status = ald_test(handle_, request, &over);
+    done = over != 0;
+    return status;
+  }
+  int wait(std::int64_t request) { return ald_wait(handle_, request); }
 
   int stats(ald_stats &s) const { s.size = sizeof s; return ald_get_stats(handle_, &s); }
   std::string error() const { return ald_last_error(handle_); }

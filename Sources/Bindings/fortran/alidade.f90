@@ -2,7 +2,7 @@
 !
 ! Axes stand in Fortran's order (x, y, z), bounds are global, 1-based and inclusive. Arrays may be sections: nothing is copied on the way.
 ! Every call takes an optional last argument `status` (0: ok, else as ald_status of alidade.h); text by `error()`. Collective: open, set_boxes,
-! commit, begin, end_step, close. Nothing stops the program.
+! commit, begin, end_step, end_async, test, wait, close. Nothing stops the program.
 module alidade
   use, intrinsic :: iso_c_binding
   use, intrinsic :: iso_fortran_env, only: int32, int64, real32, real64
@@ -13,6 +13,7 @@ module alidade
   public :: alidade_lossless, alidade_absolute, alidade_relative, alidade_pointwise, alidade_psnr, alidade_rate
 
   integer, parameter, public :: ALIDADE_CELL = 0, ALIDADE_POINT = 1, ALIDADE_NODE = 2, ALIDADE_FACE_X = 3, ALIDADE_FACE_Y = 4, ALIDADE_FACE_Z = 5
+  integer, parameter, public :: ALIDADE_WAIT = 0, ALIDADE_REFUSE = 1, ALIDADE_BUSY = 11
   integer, parameter, public :: ALIDADE_APPEND = 0, ALIDADE_REPLACE = 1, ALIDADE_CREATE = 2
 
   type, bind(c) :: alidade_bound
@@ -25,6 +26,8 @@ module alidade
     integer(c_int32_t) :: opening = 0, threads = 0, no_verify = 0, report = 0
     real(c_double) :: bytes_per_step = 0
     integer(c_int64_t) :: memory = 0
+    integer(c_int32_t) :: key_interval = 0, pressure = 0
+    real(c_double) :: seconds_per_step = 0
   end type
 
   type, bind(c) :: c_field_options
@@ -41,7 +44,8 @@ module alidade
     integer(c_int64_t) :: step
     real(c_double) :: time
     integer(c_int64_t) :: raw_bytes, stored_bytes, file_bytes
-    real(c_double) :: put_seconds, encode_seconds, communicate_seconds, write_seconds, total_seconds
+    real(c_double) :: put_seconds, encode_seconds, communicate_seconds, write_seconds, total_seconds, background_seconds
+    integer(c_int64_t) :: key_step, left_out
   end type
 
   ! A series being written.
@@ -70,6 +74,9 @@ module alidade
     generic :: put => put_1d_real32, put_2d_real32, put_3d_real32, put_4d_real32, put_1d_real64, put_2d_real64, put_3d_real64, put_4d_real64
     procedure :: fail
     procedure :: end_step
+    procedure :: end_async
+    procedure :: test => test_step
+    procedure :: wait => wait_step
     procedure :: stats
     procedure :: error
     procedure :: close => close_writer
@@ -167,6 +174,22 @@ module alidade
       import
       type(c_ptr), value :: w
     end function
+    integer(c_int) function ald_end_async(w, request) bind(c)
+      import
+      type(c_ptr), value :: w
+      integer(c_int64_t), intent(out) :: request
+    end function
+    integer(c_int) function ald_test(w, request, done) bind(c)
+      import
+      type(c_ptr), value :: w
+      integer(c_int64_t), value :: request
+      integer(c_int32_t), intent(out) :: done
+    end function
+    integer(c_int) function ald_wait(w, request) bind(c)
+      import
+      type(c_ptr), value :: w
+      integer(c_int64_t), value :: request
+    end function
     integer(c_int) function ald_get_stats(w, stats) bind(c)
       import
       type(c_ptr), value :: w
@@ -222,13 +245,13 @@ contains
   end function
 
   ! Collective. comm: of mpi or mpif.h.
-  subroutine open_integer(self, comm, path, opening, threads, report, bytes_per_step, status)
+  subroutine open_integer(self, comm, path, opening, threads, report, bytes_per_step, key_interval, pressure, seconds_per_step, status)
     class(alidade_writer), intent(inout) :: self
     integer, intent(in) :: comm
     character(*), intent(in) :: path
-    integer, intent(in), optional :: opening, threads
+    integer, intent(in), optional :: opening, threads, key_interval, pressure
     logical, intent(in), optional :: report
-    real(real64), intent(in), optional :: bytes_per_step
+    real(real64), intent(in), optional :: bytes_per_step, seconds_per_step
     integer, intent(out), optional :: status
     type(c_options) :: o
     o%size = c_sizeof(o)
@@ -236,19 +259,22 @@ contains
     if (present(threads)) o%threads = threads
     if (present(report)) o%report = merge(1, 0, report)
     if (present(bytes_per_step)) o%bytes_per_step = bytes_per_step
+    if (present(key_interval)) o%key_interval = key_interval
+    if (present(pressure)) o%pressure = pressure
+    if (present(seconds_per_step)) o%seconds_per_step = seconds_per_step
     call give(ald_open_fortran(int(comm, c_int32_t), c_text(path), o, self%handle), status)
   end subroutine
 
   ! Collective. comm: of mpi_f08.
-  subroutine open_f08(self, comm, path, opening, threads, report, bytes_per_step, status)
+  subroutine open_f08(self, comm, path, opening, threads, report, bytes_per_step, key_interval, pressure, seconds_per_step, status)
     class(alidade_writer), intent(inout) :: self
     type(MPI_Comm), intent(in) :: comm
     character(*), intent(in) :: path
-    integer, intent(in), optional :: opening, threads
+    integer, intent(in), optional :: opening, threads, key_interval, pressure
     logical, intent(in), optional :: report
-    real(real64), intent(in), optional :: bytes_per_step
+    real(real64), intent(in), optional :: bytes_per_step, seconds_per_step
     integer, intent(out), optional :: status
-    call self%open_integer(comm%MPI_VAL, path, opening, threads, report, bytes_per_step, status)
+    call self%open_integer(comm%MPI_VAL, path, opening, threads, report, bytes_per_step, key_interval, pressure, seconds_per_step, status)
   end subroutine
 
   subroutine grid_int64(self, shape, periodic, status)
@@ -600,6 +626,33 @@ contains
     class(alidade_writer), intent(in) :: self
     integer, intent(out), optional :: status
     call give(ald_end(self%handle), status)
+  end subroutine
+
+  ! Collective: as end_step, but returns when all is decided; other threads then code while the simulation goes on.
+  subroutine end_async(self, request, status)
+    class(alidade_writer), intent(in) :: self
+    integer(int64), intent(out) :: request
+    integer, intent(out), optional :: status
+    call give(ald_end_async(self%handle, request), status)
+  end subroutine
+
+  ! Collective: whether the step of a request is over on all ranks; goes on with it where all are ready.
+  logical function test_step(self, request, status) result(done)
+    class(alidade_writer), intent(in) :: self
+    integer(int64), intent(in) :: request
+    integer, intent(out), optional :: status
+    integer(c_int32_t) :: over
+    over = 0
+    call give(ald_test(self%handle, request, over), status)
+    done = over /= 0
+  end function
+
+  ! Collective: finishes the step of a request.
+  subroutine wait_step(self, request, status)
+    class(alidade_writer), intent(in) :: self
+    integer(int64), intent(in) :: request
+    integer, intent(out), optional :: status
+    call give(ald_wait(self%handle, request), status)
   end subroutine
 
   type(alidade_stats) function stats(self, status)

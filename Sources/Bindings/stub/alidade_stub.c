@@ -40,6 +40,9 @@ int ald_put_array(ald_writer *w, int32_t field, int32_t box, const void *first, 
 int ald_put_ghosted(ald_writer *w, int32_t field, int32_t box, const void *base, const int64_t alloc[], const int64_t pad[], int32_t order, int32_t ghosts_valid) { (void)w; (void)field; (void)box; (void)base; (void)alloc; (void)pad; (void)order; (void)ghosts_valid; return ALD_OK; }
 int ald_fail(ald_writer *w, const char *why) { (void)w; (void)why; return ALD_OK; }
 int ald_end(ald_writer *w) { (void)w; return ALD_OK; }
+int ald_end_async(ald_writer *w, int64_t *request) { (void)w; if (request) *request = 0; return ALD_OK; }
+int ald_test(ald_writer *w, int64_t request, int32_t *done) { (void)w; (void)request; if (done) *done = 1; return ALD_OK; }
+int ald_wait(ald_writer *w, int64_t request) { (void)w; (void)request; return ALD_OK; }
 
 int ald_get_stats(const ald_writer *w, ald_stats *stats) { (void)w; if (stats && stats->size > sizeof(size_t)) memset((char *)stats + sizeof(size_t), 0, stats->size - sizeof(size_t)); return ALD_OK; }
 int ald_get_field_stats(const ald_writer *w, int32_t field, ald_field_stats *stats) { (void)w; (void)field; if (stats && stats->size > sizeof(size_t)) memset((char *)stats + sizeof(size_t), 0, stats->size - sizeof(size_t)); return ALD_OK; }

@@ -31,6 +31,7 @@ typedef enum ald_status {
   ALD_BOXES = 8,    /* boxes overlap, leave a gap, or reach outside the grid */
   ALD_MISSING = 9,  /* a field was put for some boxes, but not for all */
   ALD_TWICE = 10,   /* a field was put twice for one box */
+  ALD_BUSY = 11,    /* the step before is still being coded, and the options say not to wait */
   ALD_HOST = 12     /* the host gave the step up on some rank (ald_fail) */
 } ald_status;
 
@@ -50,6 +51,11 @@ typedef enum ald_bound_kind {
 } ald_bound_kind;
 typedef struct ald_bound { int32_t kind; double value; } ald_bound;
 
+/* What ald_begin does while the step before is still being coded (ald_end_async). */
+typedef enum ald_pressure { ALD_WAIT = 0 /* finishes it first */, ALD_REFUSE = 1 /* returns ALD_BUSY; this step is left out */ } ald_pressure;
+/* What a step went without, since seconds_per_step was too short for it. */
+typedef enum ald_left_out { ALD_NO_OBSERVABLES = 1, ALD_NO_VERIFICATION = 2, ALD_NO_GLOBAL_CODECS = 4 } ald_left_out;
+
 typedef enum ald_opening { ALD_APPEND = 0, ALD_REPLACE = 1, ALD_CREATE = 2 } ald_opening;
 
 /* Zero means the default, so `ald_options o = {sizeof o};` is complete. */
@@ -61,6 +67,9 @@ typedef struct ald_options {
   int32_t report;         /* 1: a line of JSON per step in <path>/steps.jsonl */
   double bytes_per_step;  /* budget of the run's mean; bounds win; 0: none */
   int64_t memory;         /* bytes of copied fields per rank at most; a put beyond fails; 0: no cap */
+  int32_t key_interval;   /* steps are predicted from those before, but for every so many-th; 0 or 1: none is */
+  int32_t pressure;       /* ald_pressure */
+  double seconds_per_step;/* what a step may take on the slowest rank; bounds win; bytes then depend on how fast the machine is; 0: no cap */
 } ald_options;
 
 typedef struct ald_field_options {
@@ -77,7 +86,10 @@ typedef struct ald_stats {
   int64_t step;
   double time;
   int64_t raw_bytes, stored_bytes, file_bytes;
-  double put_seconds, encode_seconds, communicate_seconds, write_seconds, total_seconds; /* of this rank */
+  double put_seconds, encode_seconds, communicate_seconds, write_seconds, total_seconds; /* of this rank's calling thread */
+  double background_seconds; /* of its other threads, after ald_end_async */
+  int64_t key_step;       /* the step that decoding begins with; `step` where nothing is predicted */
+  int64_t left_out;       /* ald_left_out, added up */
 } ald_stats;
 
 typedef struct ald_field_stats {
@@ -119,16 +131,19 @@ int ald_commit(ald_writer *w);                                                  
 int ald_set_bound(ald_writer *w, int32_t field, ald_bound bound);                       /* [L] between steps; same on all ranks */
 int ald_begin(ald_writer *w, int64_t step, double time);                                /* [C] */
 int ald_put(ald_writer *w, int32_t field, int32_t box, const void *first, const int64_t strides[]); /* [L] copies; first: the box's first own value; strides in elements per axis, NULL: packed C order */
-int ald_put_borrow(ald_writer *w, int32_t field, int32_t box, const void *first, const int64_t strides[]); /* [L] keeps the pointer until ald_end returns */
+int ald_put_borrow(ald_writer *w, int32_t field, int32_t box, const void *first, const int64_t strides[]); /* [L] keeps the pointer until ald_end returns, or the step of ald_end_async is done */
 int ald_put_array(ald_writer *w, int32_t field, int32_t box, const void *first, const int64_t extent[], const int64_t strides[], int32_t flags); /* [L] as ald_put for arrays that know their extents from `first` on: too small a one is refused; ald_put_flags */
 int ald_put_ghosted(ald_writer *w, int32_t field, int32_t box, const void *base, const int64_t alloc[], const int64_t pad[], int32_t order, int32_t ghosts_valid); /* [L] copies; array extents and cells before the first own one, both in the array's index order; ald_order */
 int ald_fail(ald_writer *w, const char *why);                                           /* [L] the step is given up: ald_end returns ALD_HOST everywhere */
 int ald_end(ald_writer *w);                                                             /* [C] codes and commits the step; fields put nowhere are absent from it */
+int ald_end_async(ald_writer *w, int64_t *request);                                     /* [C] as ald_end, but returns when all is decided; other threads then code, and do not communicate */
+int ald_test(ald_writer *w, int64_t request, int32_t *done);                            /* [C] done: whether the step is over on all ranks; goes on with it where all are ready. Status of the step. Same thread as ald_end_async */
+int ald_wait(ald_writer *w, int64_t request);                                           /* [C] finishes the step; its status, also when ald_begin or ald_test has finished it before. Same thread as ald_end_async */
 
 int ald_get_stats(const ald_writer *w, ald_stats *stats);                               /* [L] of the last committed step */
 int ald_get_field_stats(const ald_writer *w, int32_t field, ald_field_stats *stats);    /* [L] of a vector's component: of the vector */
 const char *ald_last_error(const ald_writer *w);                                        /* [L] text of the last status that was not ALD_OK; w may be NULL: of a failed open */
-int ald_close(ald_writer **w);                                                          /* [C] before MPI_Finalize; an open step is given up; *w becomes NULL */
+int ald_close(ald_writer **w);                                                          /* [C] before MPI_Finalize; an open step is given up, one that is being coded is finished and its status returned; *w becomes NULL */
 
 /* ---- reading; all local, any number of ranks may read ---- */
 typedef struct ald_field_info {

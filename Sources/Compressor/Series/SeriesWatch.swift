@@ -1,10 +1,8 @@
 public import Fields
-import Foundation
-import Glibc
-public import MPI
+import MPI
 import Observables
 import Reduction
-public import SnapshotIO
+import SnapshotIO
 
 /// What is observed of every step of a series, and what it changes.
 public struct SeriesWatch: Sendable {
@@ -60,26 +58,5 @@ func observedValue(_ p: ObservationPlan.Field, _ d: FieldDescription, _ source: 
   try withRankDomain(d.grid, coordinates: p.coordinates, ranks: ranks) { domain in
     let parts = try source.parts(on: domain)
     return try FieldObserver(p.observables, of: d.componentOrder.map { parts[$0] }, on: domain).sizes()[0]
-  }
-}
-
-/// A line of `steps.jsonl`: what became of one step.
-private struct StepLine: Encodable {
-  let step: Int, time: Number, fileBytes: Int, triggered: [String], fields: [FieldReport]
-  enum CodingKeys: String, CodingKey { case step, time, fields, triggered, fileBytes = "file_bytes" }
-}
-
-extension SeriesFolder {
-  /// Adds a line. A line that cannot be written is left out: the step itself is committed.
-  func report(_ result: StepResult, step: Int, time: Double) {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    let line = StepLine(step: step, time: Number(wrappedValue: time), fileBytes: result.fileBytes, triggered: result.triggered, fields: result.fields)
-    guard let data = try? encoder.encode(line) else { return }
-    let fd = open(reportPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o666)
-    guard fd >= 0 else { return }
-    let bytes = [UInt8](data) + [UInt8(ascii: "\n")]
-    _ = Glibc.write(fd, bytes, bytes.count)
-    _ = close(fd)
   }
 }

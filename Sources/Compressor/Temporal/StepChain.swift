@@ -127,6 +127,8 @@ struct StepChain {
 final class DecodedSteps {
   fileprivate(set) var streams: [Int] = [], newest: StepChain.Link?, sets: [[RawArray]] = []
 
+  /// Of steps whose predictions are not known yet.
+  init() {}
   /// `nil` where no step of the field is predicted.
   init?(_ reader: ContainerReader, field: Int) throws {
     let predicted = try reader.fields[field].steps.indices.contains { s in

@@ -1,4 +1,4 @@
-public import Codecs
+import Codecs
 import Fields
 
 /// The decoded coefficients that the next step of a series may be predicted from, on this rank: of each field those of its last two

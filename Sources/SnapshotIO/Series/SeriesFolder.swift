@@ -68,6 +68,37 @@ public struct SeriesFolder: Sendable {
     }
   }
 
+  /// Keeps others from writing here until the descriptor is closed, also by the end of the process.
+  ///
+  /// - Throws: `SnapshotError`: cannotOpen, or badSeries where somebody else writes.
+  public func lock() throws -> Int32 {
+    let fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    if fd < 0 { throw SnapshotError(.cannotOpen, file: path, PosixFile.text(errno)) }
+    // File systems without locks let everybody pass.
+    if flock(fd, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
+      _ = close(fd)
+      throw SnapshotError(.badSeries, file: path, "is being written by another program, or was opened twice")
+    }
+    return fd
+  }
+
+  /// Deletes steps; the index goes without them first, so that it never names what is gone.
+  ///
+  /// - Parameter dryRun: only whether they could be.
+  /// - Throws: `SnapshotError.badSeries`: no such step, one that a step to be kept is predicted from, or somebody writes the series. Nothing is deleted then.
+  public func remove(_ steps: [Int], dryRun: Bool = false) throws {
+    guard exists else { throw SnapshotError(.notContainer, file: path, "is no series") }
+    let fd = try lock()
+    defer { _ = close(fd) }
+    let old = try index()
+    let left = try old.without(steps, of: path)
+    if dryRun { return }
+    try write(left)
+    for e in old.entries where steps.contains(e.step) {
+      if unlink(containerPath(of: e)) != 0, errno != ENOENT { throw SnapshotError(.writeFailed, file: containerPath(of: e), PosixFile.text(errno)) }
+    }
+  }
+
   /// Removes all steps; the index goes empty first, so that it never names what is gone.
   public func empty() throws {
     let old = try index()

@@ -66,6 +66,20 @@ public struct SeriesIndex: Equatable, Sendable {
     entries.append(e)
   }
 
+  /// - Throws: `SnapshotError.badSeries` for steps that are not there, and such that a step which stays is predicted from.
+  func without(_ steps: [Int], of folder: String) throws -> SeriesIndex {
+    let gone = Set(steps)
+    for s in steps where position(of: s) == nil { throw SnapshotError(.badSeries, file: folder, "has no step \(s)") }
+    var left = self
+    left.entries = entries.filter { !gone.contains($0.step) }
+    for e in left.entries {
+      if let r = e.references.first(where: { gone.contains($0) }) {
+        throw SnapshotError(.badSeries, file: folder, "step \(r) stays: step \(e.step) in \(e.file) is predicted from it")
+      }
+    }
+    return left
+  }
+
   public func encode() -> [UInt8] {
     var text = "alidade-series 1\n"
     for e in entries {

@@ -1,7 +1,6 @@
 // What can go wrong, one case per run: failures MODE PATH [SMALL]. All ranks get one status, the run goes on, earlier steps stay.
 #define _GNU_SOURCE
 #include "common.h"
-#include <math.h>
 #include <signal.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-// A C program with slabs, arrays with ghost cells on either side, and an own error handler that must never be called.
+// A C program with slabs, arrays with ghost cells on either side, and an own error handler that must never be called: host PATH [async].
 #include "common.h"
 
 static void refuse(MPI_Comm *comm, int *code, ...) { (void)comm; fprintf(stderr, "the host's error handler was called with %d\n", *code); abort(); }
@@ -14,6 +14,9 @@ int main(int argc, char **argv) {
   ald_writer *w = NULL;
   ald_options o = {.size = sizeof o};
   o.opening = ALD_REPLACE;
+  o.key_interval = 3;
+  const int async = argc > 2 && !strcmp(argv[2], "async");
+  int64_t request = 0;
   TRY(ald_open(MPI_COMM_WORLD, argv[1], &o, &w));
   const int64_t shape[3] = {NZ, NY, NX};
   const int32_t periodic[3] = {1, 1, 0};
@@ -41,17 +44,20 @@ int main(int argc, char **argv) {
   const int64_t top = rank == size - 1 ? 1 : 0, node[3] = {extent[0] + top, NY + 1, NX + 1};
   float *p = malloc(node[0] * node[1] * node[2] * sizeof *p);
   for (int step = 0; step < STEPS; step++) {
+    if (async && step) TRY(ald_wait(w, request));  // p is borrowed
     TRY(ald_begin(w, 10 * step, 0.5 * step));
     for (int c = 0; c < 3; c++) {
       for (int64_t n = 0; n < alloc[0] * alloc[1] * alloc[2]; n++) a[n] = 0x1p1000;
       for (int64_t k = 0; k < extent[0]; k++) for (int64_t j = 0; j < NY; j++) for (int64_t i = 0; i < NX; i++)
-        a[((k + 1) * NY + j) * alloc[2] + i + 1] = value(c, step, k + lower[0], j, i);
+        a[((k + 1) * NY + j) * alloc[2] + i + 1] = flow(c, step, k + lower[0], j, i);
       TRY(ald_put_ghosted(w, field[c], 0, a, alloc, pad, ALD_C_ORDER, 0));
     }
     for (int64_t k = 0; k < node[0]; k++) for (int64_t j = 0; j < node[1]; j++) for (int64_t i = 0; i < node[2]; i++)
       p[(k * node[1] + j) * node[2] + i] = value(3, step, k + lower[0], j, i);
     TRY(ald_put_borrow(w, field[3], 0, p, NULL));
-    TRY(ald_end(w));
+    if (!async) { TRY(ald_end(w)); continue; }
+    TRY(ald_end_async(w, &request));
+    for (int n = 0, done = 0; n < 3 + step && !done; n++) TRY(ald_test(w, request, &done));
   }
   TRY(ald_close(&w));
   MPI_Comm_get_errhandler(MPI_COMM_WORLD, &after);
@@ -66,7 +72,7 @@ int main(int argc, char **argv) {
       return 1;
     }
     for (int q = 0; q < 24; q++) {
-      const double e = region[q] - value(2, 2, 30 + q / 12, 7 + q / 4 % 3, 5 + q % 4);
+      const double e = region[q] - flow(2, 2, 30 + q / 12, 7 + q / 4 % 3, 5 + q % 4);
       if (!(e <= 0.01 && e >= -0.01)) { fprintf(stderr, "value %d is wrong by %g\n", q, e); return 1; }
     }
     ald_reader_close(&r);

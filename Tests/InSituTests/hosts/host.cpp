@@ -12,6 +12,9 @@ int main(int argc, char **argv) {
   alidade::Writer out;
   ald_options o = alidade::options();
   o.opening = ALD_REPLACE;
+  o.key_interval = 3;
+  const bool async = argc > 2 && !strcmp(argv[2], "async");
+  int64_t request = 0;
   OK(out.open(MPI_COMM_WORLD, argv[1], o));
   OK(out.grid({NZ, NY, NX}, {true, true, false}));
   OK(out.uniform(2, 0, 0.25));
@@ -38,7 +41,7 @@ int main(int argc, char **argv) {
       // Three components interleaved, the component index fastest.
       std::vector<double> a(3 * n[0] * n[1] * n[2]);
       for (int64_t k = 0; k < n[0]; k++) for (int64_t j = 0; j < n[1]; j++) for (int64_t i = 0; i < n[2]; i++) for (int c = 0; c < 3; c++)
-        a[((k * n[1] + j) * n[2] + i) * 3 + c] = value(c, step, k + lo[0], j + lo[1], i + lo[2]);
+        a[((k * n[1] + j) * n[2] + i) * 3 + c] = flow(c, step, k + lo[0], j + lo[1], i + lo[2]);
       const alidade::Index stride = {3 * n[1] * n[2], 3 * n[2], 3};
       OK(out.put(u, alidade::View<double>(a.data(), n, stride), b));
       OK(out.put(v, alidade::View<double>(a.data() + 1, n, stride), b));
@@ -51,7 +54,11 @@ int main(int argc, char **argv) {
         q[(k * m[1] + j) * m[2] + i] = value(3, step, k + lo[0], j + lo[1], i + lo[2]);
       OK(out.put(p, alidade::View<float>(q.data(), m), b));
     }
-    OK(out.end());
+    if (!async) { OK(out.end()); continue; }
+    bool done = false;
+    OK(out.end_async(request));
+    OK(out.test(request, done));
+    OK(out.wait(request));
   }
   OK(out.close());
   MPI_Finalize();

@@ -9,19 +9,23 @@ program host
   integer :: rank, ranks, rows, me(2), lo(3), hi(3), up(3), f(4), s, c, step, i, j, k
   real(real64), allocatable :: u(:, :, :)
   real(real32), allocatable :: p(:, :, :, :)
-  character(256) :: path
+  character(256) :: path, mode
+  integer(int64) :: request
+  logical :: async, over
 
   call MPI_Init()
   call MPI_Comm_rank(MPI_COMM_WORLD, rank)
   call MPI_Comm_size(MPI_COMM_WORLD, ranks)
   call get_command_argument(1, path)
+  call get_command_argument(2, mode)
+  async = mode == 'async'
   rows = merge(2, 1, mod(ranks, 2) == 0)
   me = [mod(rank, rows), rank / rows]
   lo = [1, n(2) * me(1) / rows + 1, n(3) * me(2) / (ranks / rows) + 1]
   hi = [n(1), n(2) * (me(1) + 1) / rows, n(3) * (me(2) + 1) / (ranks / rows)]
   up = hi + merge(1, 0, hi == n)
 
-  call out%open(MPI_COMM_WORLD, trim(path), opening=ALIDADE_REPLACE, status=s)
+  call out%open(MPI_COMM_WORLD, trim(path), opening=ALIDADE_REPLACE, key_interval=3, pressure=ALIDADE_WAIT, status=s)
   call must
   call out%grid(n, [.false., .true., .true.], s); call must
   call out%coords(1, 0d0, 0.25d0, s); call must
@@ -42,7 +46,7 @@ program host
     do c = 0, 2
       u = 2d0**1000
       do concurrent(k=lo(3):hi(3), j=lo(2):hi(2), i=1:n(1))
-        u(i, j, k) = scaled(c, step, k - 1, j - 1, i - 1)
+        u(i, j, k) = flow(c, step, k - 1, j - 1, i - 1)
       end do
       if (c == 0) then
         call out%put(f(1), u, halo=[1, 1, 1], status=s)
@@ -56,7 +60,13 @@ program host
       p(2, i, j, k) = real(scaled(3, step, k - 1, j - 1, i - 1), real32)
     end do
     call out%put(f(4), p(2, :, :, :), status=s); call must
-    call out%end_step(s); call must
+    if (async) then
+      call out%end_async(request, s); call must
+      over = out%test(request, s); call must
+      if (step == 1) call out%wait(request, s); call must
+    else
+      call out%end_step(s); call must
+    end if
   end do
   call out%close(s); call must
   call MPI_Finalize()
@@ -65,6 +75,19 @@ contains
   pure real(real64) function scaled(field, step, k, j, i)
     integer, intent(in) :: field, step, k, j, i
     scaled = ((i - 20) * (j - 9) + (k - 5) * (i + 3 * j) + 17 * step + field * k * k) / 64d0
+  end function
+  ! Waves that travel, in the order of sums and products of common.h.
+  pure real(real64) function flow(field, step, k, j, i)
+    integer, intent(in) :: field, step, k, j, i
+    integer :: m
+    real(real64) :: x
+    flow = 0
+    do m = 1, 12
+      x = real((mod(7 * m, 11) - 5) * i, real64) / n(1) + real((mod(5 * m, 13) - 6) * j, real64) / n(2) &
+        + real((mod(3 * m, 7) - 3) * k, real64) / n(3) + 0.01d0 * step * mod(m, 3) + 0.37d0 * m + 0.21d0 * field
+      x = x - floor(x)
+      flow = flow + x * (1 - x) * (1 - 2 * x)
+    end do
   end function
   subroutine must
     if (s /= 0) then

@@ -21,7 +21,7 @@ class Bound(ctypes.Structure):
 
 class Options(ctypes.Structure):
     _fields_ = [("size", c_size_t), ("opening", c_int32), ("threads", c_int32), ("no_verify", c_int32), ("report", c_int32),
-                ("bytes_per_step", c_double), ("memory", c_int64)]
+                ("bytes_per_step", c_double), ("memory", c_int64), ("key_interval", c_int32), ("pressure", c_int32), ("seconds_per_step", c_double)]
 
 
 class FieldOptions(ctypes.Structure):
@@ -31,7 +31,7 @@ class FieldOptions(ctypes.Structure):
 class Stats(ctypes.Structure):
     _fields_ = [("size", c_size_t), ("step", c_int64), ("time", c_double), ("raw_bytes", c_int64), ("stored_bytes", c_int64), ("file_bytes", c_int64),
                 ("put_seconds", c_double), ("encode_seconds", c_double), ("communicate_seconds", c_double), ("write_seconds", c_double),
-                ("total_seconds", c_double)]
+                ("total_seconds", c_double), ("background_seconds", c_double), ("key_step", c_int64), ("left_out", c_int64)]
 
 
 class FieldStats(ctypes.Structure):
@@ -80,6 +80,9 @@ for _name, _arguments in {
     "ald_put_array": [c_void_p, c_int32, c_int32, c_void_p, _int64s, _int64s, c_int32],
     "ald_fail": [c_void_p, c_char_p],
     "ald_end": [c_void_p],
+    "ald_end_async": [c_void_p, _int64s],
+    "ald_test": [c_void_p, c_int64, _int32s],
+    "ald_wait": [c_void_p, c_int64],
     "ald_get_stats": [c_void_p, POINTER(Stats)],
     "ald_get_field_stats": [c_void_p, c_int32, POINTER(FieldStats)],
     "ald_close": [POINTER(c_void_p)],

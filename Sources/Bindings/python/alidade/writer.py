@@ -1,5 +1,5 @@
 """Writing a series from inside a run."""
-from ctypes import byref, c_int32, c_void_p
+from ctypes import byref, c_int32, c_int64, c_void_p
 
 import numpy as np
 
@@ -33,6 +33,7 @@ def rate(bits):
     return _l.Bound(5, bits)
 
 
+_pressures = {"wait": 0, "refuse": 1}
 _openings = {"append": 0, "replace": 1, "create": 2}
 _centrings = ["cell", "point", "node", "face-x", "face-y", "face-z"]
 _types = {np.dtype(np.float32): 1, np.dtype(np.float64): 2}
@@ -53,9 +54,10 @@ class Writer:
     end of a `step`, `close`. Axes stand in storage order, slowest first. A context manager that closes.
     """
 
-    def __init__(self, comm, path, shape, periodic=False, opening="append", threads=1, verify=True, bytes_per_step=0, memory=0, report=False):
+    def __init__(self, comm, path, shape, periodic=False, opening="append", threads=1, verify=True, bytes_per_step=0, memory=0, report=False,
+                 key_interval=0, pressure="wait", seconds_per_step=0):
         o = _l.filled(_l.Options, opening=_openings[opening], threads=threads, no_verify=not verify, bytes_per_step=bytes_per_step, memory=memory,
-                      report=report)
+                      report=report, key_interval=key_interval, pressure=_pressures[pressure], seconds_per_step=seconds_per_step)
         self._handle = c_void_p()
         if comm is None:
             status = _l.lib.ald_open_serial(str(path).encode(), byref(o), byref(self._handle))
@@ -129,11 +131,14 @@ class Writer:
         """Another bound from the next step on; the same on all ranks."""
         self._call("set_bound", self._fields[name], bound)
 
-    def step(self, number, time):
-        """`with w.step(n, t) as s: s.put("u", u)`. Collective: entering and leaving. An exception inside gives the step up on all ranks."""
+    def step(self, number, time, wait=True):
+        """`with w.step(n, t) as s: s.put("u", u)`. Collective: entering and leaving. An exception inside gives the step up on all ranks.
+
+        wait=False: leaving returns when all is decided, other threads code; `s.test()` and `s.wait()` finish the step.
+        """
         if not self._committed:
             self.commit()
-        return Step(self, number, time)
+        return Step(self, number, time, wait)
 
     @property
     def stats(self):
@@ -162,8 +167,9 @@ class Writer:
 class Step:
     """One step under way; see `Writer.step`."""
 
-    def __init__(self, writer, number, time):
-        self._writer, self._number, self._time = writer, number, time
+    def __init__(self, writer, number, time, wait):
+        self._writer, self._number, self._time, self._wait = writer, number, time, wait
+        self._request = None
 
     def __enter__(self):
         self._writer._call("begin", int(self._number), float(self._time))
@@ -172,7 +178,7 @@ class Step:
     def put(self, name, array, box=0, borrow=False):
         """This rank's values of one box, by its number or as the slices it was declared with.
 
-        Any strides, also negative ones; read-only arrays are fine. borrow: the array must stay as it is until the step has ended.
+        Any strides, also negative ones; read-only arrays are fine. borrow: the array must stay as it is until the step is done.
         """
         w = self._writer
         field = w._fields[name]
@@ -192,5 +198,22 @@ class Step:
             _l.lib.ald_fail(w._handle, f"{kind.__name__}: {value}".encode())
             _l.lib.ald_end(w._handle)
             return False
-        w._call("end")
+        if self._wait:
+            w._call("end")
+        else:
+            request = c_int64()
+            w._call("end_async", byref(request))
+            self._request = request.value
         return False
+
+    def test(self):
+        """Whether the step is over on all ranks; goes on with it where all are ready. Collective."""
+        done = c_int32(1)
+        if self._request is not None:
+            self._writer._call("test", self._request, byref(done))
+        return bool(done.value)
+
+    def wait(self):
+        """Finishes the step. Collective."""
+        if self._request is not None:
+            self._writer._call("wait", self._request)

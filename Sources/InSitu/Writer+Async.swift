@@ -1,0 +1,139 @@
+import CAlidade
+import Compressor
+import Glibc
+import MPI
+
+/// A step after `end`: what was put, and how far it is.
+final class StepBeingCoded {
+  let number: Int, time: Double
+  let wanted: [CodedField]
+  /// Arrays leave it field by field.
+  var open: StepUnderWay
+  let phases = PhaseClock()
+  var step: SeriesStep!
+  /// One per field where the host does not wait.
+  var tasks: [CodingTask] = []
+  var request: Int64 = 0
+  /// Seconds that the host's thread has spent on it.
+  var seconds = 0.0
+  let thread = pthread_self()
+
+  init(_ open: StepUnderWay, _ wanted: [CodedField]) {
+    self.open = open; self.wanted = wanted
+    number = open.number; time = open.time
+  }
+  var isCoded: Bool { tasks.allSatisfy(\.isFinished) }
+}
+
+/// What became of requests that are over.
+struct Outcomes {
+  private var failures: [Int64: any Error] = [:]
+  private(set) var last: Int64 = 0
+  /// Failures that nobody asks for are forgotten after so many others.
+  private static let kept = 64
+
+  mutating func next() -> Int64 { last += 1; return last }
+  mutating func add(_ e: any Error, of request: Int64) {
+    failures[request] = e
+    if failures.count > Outcomes.kept { failures.removeValue(forKey: failures.keys.min()!) }
+  }
+  func result(of request: Int64) throws {
+    guard (1...max(1, last)).contains(request), last > 0 else { throw InSituError(ALD_USAGE, "there is no request \(request)") }
+    if let e = failures[request] { throw e }
+  }
+}
+
+// Steps coded beside the host. On the host's thread every field is encoded by a task: `endAsync` has each go as far as its tiles are to be coded,
+// which a worker does on its own thread without communicating; `test` and `wait` go on with them, and write. At most one step is being coded.
+extension Writer {
+  /// - Returns: the request.
+  /// - Throws: the same on all ranks; the step is over then.
+  /// - Collective: all ranks.
+  func endAsync() throws -> Int64 {
+    let c = try closeStep(), start = PhaseClock.now()
+    do {
+      let worker = self.worker ?? CodingWorker()
+      self.worker = worker
+      c.tasks = try ranks.agree { try c.wanted.indices.map { i in try CodingTask(worker) { task in try self.encode(i, of: c, background: task) } } }
+    } catch {
+      c.step.abandon()
+      throw error
+    }
+    c.request = outcomes.next()
+    coding = c
+    for t in c.tasks { t.resume() }
+    c.seconds += PhaseClock.now() - start
+    return c.request
+  }
+
+  /// Whether the step of a request is over on all ranks; goes on with it where the workers of all ranks are done.
+  ///
+  /// - Throws: why it failed, on all ranks.
+  /// - Collective: all ranks.
+  func test(_ request: Int64) throws -> Bool {
+    guard let c = coding, c.request == request else {
+      try outcomes.result(of: request)
+      return true
+    }
+    try progress(c)
+    if coding != nil { return false }
+    try outcomes.result(of: request)
+    return true
+  }
+
+  /// Returns when the step of a request is over.
+  ///
+  /// - Throws: why it failed, on all ranks.
+  /// - Collective: all ranks.
+  func wait(_ request: Int64) throws {
+    if coding?.request == request { try finishCoding() } else { try outcomes.result(of: request) }
+  }
+
+  /// Finishes the step that is being coded, if there is one.
+  ///
+  /// - Throws: why it failed, on all ranks.
+  /// - Collective: all ranks.
+  func finishCoding() throws {
+    guard let c = coding else { return }
+    try checkThread(c)
+    while coding != nil {
+      worker!.wait()
+      advance(c)
+    }
+    try outcomes.result(of: c.request)
+  }
+
+  /// Before a step: the one before is finished, or this one refused, as the host has chosen. What became of the one before its request tells.
+  ///
+  /// - Collective: all ranks.
+  func makeRoom() throws {
+    guard let c = coding else { return }
+    if options.pressure == Int32(ALD_WAIT.rawValue) { try? finishCoding() } else { try progress(c) }
+    if coding != nil { throw InSituError(ALD_BUSY, "step \(c.number) is still being coded") }
+  }
+
+  /// - Collective: all ranks.
+  private func progress(_ c: StepBeingCoded) throws {
+    try checkThread(c)
+    if try ranks.allReduce(worker!.isIdle ? 1 : 0, .min) == 1 { advance(c) }
+  }
+
+  /// Goes on with every task; with the last one the step is written.
+  ///
+  /// - Collective: all ranks.
+  private func advance(_ c: StepBeingCoded) {
+    let start = PhaseClock.now()
+    for t in c.tasks { t.resume() }
+    c.seconds += PhaseClock.now() - start
+    guard c.isCoded else { return }
+    coding = nil
+    do { try commit(c) } catch { outcomes.add(error, of: c.request) }
+  }
+
+  /// - Collective: all ranks.
+  private func checkThread(_ c: StepBeingCoded) throws {
+    try ranks.agree {
+      guard pthread_equal(pthread_self(), c.thread) != 0 else { throw InSituError(ALD_MPI, "step \(c.number) is gone on with from another thread than it was ended on") }
+    }
+  }
+}
