@@ -35,8 +35,8 @@ fortran=$fortran
 Name: alidade
 Description: Compressed simulation output with guaranteed error bounds
 Version: $version
-Cflags: -I\${prefix}/include
-Libs: -L\${prefix}/lib -lalidade
+Cflags: -I"\${prefix}/include"
+Libs: -L"\${prefix}/lib" -lalidade
 PC
 install -m 644 "$bindings"/cmake/*.cmake "$prefix/lib/cmake/Alidade/"
 rm -rf "$prefix/share/alidade/python"
