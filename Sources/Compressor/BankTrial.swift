@@ -116,7 +116,7 @@ final class BankTrial {
         least > BankTrial.sparse && 0.93 * TransformTrial.roughBits(t.openLoopCost) > margin * TransformTrial.roughBits(least)
       }
       let trial = try InterpolationTrial(encoder, firstLook.map { judged[$0] }, ranks: ranks)
-      if hopeless(trial, near, 1.3) { worth = false } else if near > BankTrial.sparse && !rest.isEmpty {
+      if hopeless(trial, near, 1.3) { worth = false } else if near > BankTrial.sparse && firstCount < judgedCount {
         // A third coded by both tells most of what all of it would.
         func score(_ t: any MemberTrial, _ m: FieldCoding.Member) throws -> Double {
           let (bits, e) = try t.cost(guess, firstCount, share * Double(firstCount) / Double(max(1, judgedCount)), ranks)
