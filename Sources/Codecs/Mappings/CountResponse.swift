@@ -132,8 +132,10 @@ struct ResponseFit {
     while true {
       let next = reach < 0.2 ? 1 : reach < 0.4 ? 2 : CountResponse.highestDegree
       for _ in 0..<2 {
-        guard let better = fit(within: reach, next, by: (degree, c)) else { return nil }
-        degree = next; c = better
+        // Few planes of cells do not tell high powers.
+        let fits = (0...next).reversed().lazy.compactMap { d in fit(within: reach, d, by: (degree, c)).map { (d, $0) } }
+        guard let better = fits.first else { return nil }
+        (degree, c) = better
       }
       if reach >= 1 { break }
       reach = min(1, reach * 1.4)
@@ -145,11 +147,11 @@ struct ResponseFit {
     return CountResponse(shape: shape, degree: degree, coefficients: c)
   }
 
-  /// The largest unit with values at multiples of it; twice as close as chance would have them is not enough.
+  /// The largest unit with values at multiples of it, several different ones: all of a smooth field are near some multiple of any large unit.
   private func unit(_ x: [Double]) -> Double? {
     let sorted = x.sorted(), middle = sorted[sorted.count / 2], near = sorted.filter { $0 < 3 * middle }
     func cost(_ s: Double) -> Double { near.reduce(0) { let r = $1 / s; let d = r - r.rounded(); return $0 + d * d } / Double(near.count) }
-    var s = middle
+    var s = min(middle, (near[near.count - 1] - near[0]) / 4)
     while s > middle / 64 {
       if cost(s) < 0.03 {
         let finer = (-40...40).map { s * (1 + 0.0001 * Double($0)) }
