@@ -60,6 +60,8 @@ public struct FieldCoding: Equatable, Sendable {
   public var prediction: Prediction?
   /// Serialised `CountResponse`, by which decoded integers are multiplied; empty: none. Interpolation only.
   public var response: [UInt8] = []
+  /// The network that corrects decoded values; `nil`: none. Transforms only, and never with a prediction.
+  public var network: NetworkReference?
   /// Bit patterns that are masked, ascending; category k of a mask is entry k - 1.
   public var specials: [UInt64] = []
   /// Bit pattern per component (member `constant`).
@@ -73,15 +75,16 @@ public struct FieldCoding: Equatable, Sendable {
 
   public init(member: Member, workType: ScalarType) { self.member = member; self.workType = workType }
 
-  /// 2 where a prediction follows what all members have, 3 where a response does.
-  static let version: UInt8 = 1, predictedVersion: UInt8 = 2, countedVersion: UInt8 = 3
+  /// 2 where a prediction, 3 where a response, 4 where a network follows what all members have.
+  static let version: UInt8 = 1, predictedVersion: UInt8 = 2, countedVersion: UInt8 = 3, correctedVersion: UInt8 = 4
   /// Codes of bound kinds: part of the format.
   static let kinds = ["lossless", "abs", "rel", "pwrel", "psnr", "rate"]
 
   /// The header blob; docs/format.md section 7.2.
   public var serialised: [UInt8] {
     var w = ByteWriter()
-    w.put(prediction != nil ? FieldCoding.predictedVersion : response.isEmpty ? FieldCoding.version : FieldCoding.countedVersion)
+    w.put(network != nil ? FieldCoding.correctedVersion : prediction != nil ? FieldCoding.predictedVersion
+      : response.isEmpty ? FieldCoding.version : FieldCoding.countedVersion)
     w.put(member.rawValue)
     w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16) | (offset != 0 ? 32 : 0)
       | (weights != nil || refinement != nil ? 64 : 0) | (restoration.isEmpty ? 0 : 128))
@@ -94,7 +97,9 @@ public struct FieldCoding: Equatable, Sendable {
       for s in specials { w.put(s) }
     }
     if !restoration.isEmpty { w.put(block: restoration) }
-    if let prediction { w.put(block: prediction.serialised) } else if !response.isEmpty { w.put(block: response) }
+    if let prediction { w.put(block: prediction.serialised) }
+    if !response.isEmpty { w.put(block: response) }
+    if let network { w.put(block: network.serialised) }
     switch member {
     case .constant:
       w.put(varint: constants.count)
@@ -121,7 +126,7 @@ public struct FieldCoding: Equatable, Sendable {
   public init(serialised bytes: [UInt8]) throws {
     var r = ByteReader(bytes)
     let version = try r.byte()
-    guard (FieldCoding.version...FieldCoding.countedVersion).contains(version) else { throw StreamError(.unknownVersion, offset: 0) }
+    guard (FieldCoding.version...FieldCoding.correctedVersion).contains(version) else { throw StreamError(.unknownVersion, offset: 0) }
     guard let m = Member(rawValue: try r.byte()) else { throw StreamError(.unknownVersion, offset: 1) }
     let flags = try r.byte()
     guard let t = ScalarType(rawValue: flags & 3), flags & 64 == 0 || m.blockEdge != nil else { throw StreamError(.invalid, offset: 2) }
@@ -142,14 +147,19 @@ public struct FieldCoding: Equatable, Sendable {
       for _ in 0..<n { specials.append(try r.word()) }
     }
     if flags & 128 != 0 { restoration = try r.block() }
-    if version == FieldCoding.predictedVersion {
-      guard [.lapped16, .lapped8, .wavelet97].contains(m) else { throw StreamError(.invalid, offset: 1) }
+    let transforms: [Member] = [.lapped16, .lapped8, .wavelet97]
+    switch version {
+    case FieldCoding.predictedVersion:
+      guard transforms.contains(m) else { throw StreamError(.invalid, offset: 1) }
       prediction = try Prediction(serialised: try r.block())
-    }
-    if version == FieldCoding.countedVersion {
+    case FieldCoding.countedVersion:
       guard m == .interpolation, flags & 4 == 0 else { throw StreamError(.invalid, offset: 1) }
       response = try r.block()
       guard !response.isEmpty else { throw StreamError(.invalid, offset: r.offset) }
+    case FieldCoding.correctedVersion:
+      guard transforms.contains(m), !logarithmic, flags & 16 == 0 else { throw StreamError(.invalid, offset: 1) }
+      network = try NetworkReference(serialised: try r.block())
+    default: break
     }
     switch m {
     case .constant:

@@ -17,6 +17,7 @@ struct Comparable {
     self.path = path
     if path.hasSuffix(".ald") {
       let r = try ContainerReader.open(path, ranks: ranks)
+      try ModelShelf.add(o.models, to: r, ranks: ranks)
       reader = r; input = nil
       fields = try ranks.agree { try descriptions(r) }
     } else {

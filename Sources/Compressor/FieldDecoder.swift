@@ -65,6 +65,8 @@ final class FieldDecoder: @unchecked Sendable {
     var mask: RawArray?
     var negative: [UInt8] = []
     var outliers: [UInt8] = []
+    /// Whether the field's network corrects the tile; said by the stream of the first component.
+    var corrected = false
     /// Coefficients as they are before the synthesis, where they are asked for.
     var coefficients: RawArray?
     var maskPointer: UnsafePointer<UInt8>? { mask.map { UnsafePointer($0.bound(to: UInt8.self)) } }
@@ -76,8 +78,9 @@ final class FieldDecoder: @unchecked Sendable {
   func stage(
     _ bytes: [UInt8], box: Box, component: Int, references: [RawArray] = [], keeping: Bool = false, workspace: InterpolationWorkspace
   ) throws -> Staged {
-    let stream = try TileStream(bytes)
+    let (stream, corrected) = try opened(bytes, component: component)
     var out = try parts(stream, box: box)
+    out.corrected = corrected
     let own = coding.member == .spectral ? Box(lower: box.lower, upper: box.lower) : box
     out.values = RawArray(box: own, type: coding.member == .lossless || coding.member == .constant ? type : coding.workType)
     switch coding.member {
@@ -97,10 +100,25 @@ final class FieldDecoder: @unchecked Sendable {
     return out
   }
 
+  /// A stream, and whether the network corrects the tile: where there is one, the first byte of the first component's side.
+  private func opened(_ bytes: [UInt8], component: Int) throws -> (TileStream, corrected: Bool) {
+    var stream = try TileStream(bytes)
+    guard coding.network != nil, component == 0 else { return (stream, false) }
+    guard let first = stream.side.first, first <= 1 else { throw StreamError(.invalid, offset: 0) }
+    stream.side.removeFirst()
+    return (stream, first == 1)
+  }
+
   /// Everything but the values.
   ///
   /// - Throws: `StreamError` for bytes the encoder did not write.
-  func parts(_ stream: TileStream, box: Box) throws -> Staged {
+  func parts(_ bytes: [UInt8], box: Box, component: Int) throws -> Staged {
+    let (stream, corrected) = try opened(bytes, component: component)
+    var out = try parts(stream, box: box)
+    out.corrected = corrected
+    return out
+  }
+  private func parts(_ stream: TileStream, box: Box) throws -> Staged {
     var out = Staged(values: RawArray(box: Box(lower: box.lower, upper: box.lower), elementSize: 1))
     if !stream.mask.isEmpty {
       guard let special else { throw StreamError(.invalid, offset: 0) }
@@ -134,7 +152,7 @@ final class FieldDecoder: @unchecked Sendable {
   /// - Throws: `StreamError` for bytes the encoder did not write.
   func coefficients(_ bytes: [UInt8], box: Box, component: Int, references: [RawArray]) throws -> RawArray {
     let out = RawArray(box: box, type: coding.workType)
-    try decodeCoefficients(TileStream(bytes), component: component, references: references, into: out)
+    try decodeCoefficients(opened(bytes, component: component).0, component: component, references: references, into: out)
     return out
   }
 

@@ -15,7 +15,7 @@ extension FieldEncoder {
     let shapes = BandShapes(member, grid: layout.grid, weights: shaping?.weights)
     let sampled = Set(trial.units.map(\.index)), judged = Set(trial.judged.map(\.index))
     // Aimed 0.006 dB too well, so that a second pass is rare.
-    var step = trial.step * (shaping?.stepRatio ?? 1), correction = 0.9993
+    var step = trial.step * (shaping?.stepRatio ?? 1), correction = 0.9993 * (correcting == nil ? 1 : FieldEncoder.expectedGain)
     if let fixed = shaping?.fixed {
       let coefficients = try analyse(transform, ranks: ranks)
       return try codeTransformed(
@@ -182,7 +182,7 @@ extension FieldEncoder {
       ClassTables(histogram: try reducedHistogram(histogram, ranks: ranks), sampled: !held)
     }
     coding.tables = tables.serialised
-    let reconstruct = check || target.pointwise != nil || decoded != nil
+    let reconstruct = check || target.pointwise != nil || decoded != nil || correcting != nil
     let kept = Slots<RawArray?>(history == nil ? 0 : coefficients.count, nil)
     let streams = Slots<TileStream>(coefficients.count, TileStream()), failures = Slots<(any Error)?>(coefficients.count, nil)
     try phases.measure("entropy") {
@@ -222,12 +222,15 @@ extension FieldEncoder {
     var statistics = [ErrorStatistics](repeating: emptyStats, count: layout.components)
     if reconstruct {
       try phases.measure("verify") {
-        try forEachDecodedRegion(layout, transform, coefficients, ranks: ranks) { region, decoded, original in
+        func take(_ region: Region, _ decoded: [RawArray], _ original: [RawArray]) throws {
           let units = region.tiles.flatMap { t in (0..<layout.components).map { t * layout.components + $0 } }
           for part in try finishUnits(units, decoded, original, streams, first) {
             for c in part.indices { statistics[c].merge(part[c]) }
           }
         }
+        if let correcting {
+          coding.network = try forEachCorrectedRegion(correcting, transform, coefficients, unit: step, streams, ranks: ranks, take)
+        } else { try forEachDecodedRegion(layout, transform, coefficients, ranks: ranks, take) }
       }
     }
     if history != nil { record(coding, kept.array.map { $0! }) }
@@ -285,7 +288,7 @@ extension FieldEncoder {
   /// Second half of the synthesis, region by region, beside the original values.
   ///
   /// - Collective: all ranks.
-  private func forEachDecodedRegion(
+  func forEachDecodedRegion(
     _ layout: TileLayout, _ transform: any HaloTransform, _ staged: [RawArray], ranks: borrowing Communicator,
     _ body: (Region, _ decoded: [RawArray], _ original: [RawArray]) throws -> Void
   ) throws {

@@ -68,6 +68,10 @@ package final class FieldEncoder {
   package var background: CodingTask?
   /// Kept for further passes with other shapings.
   private var trial: BankTrial?
+  /// What may correct decoded values; `nil`: nothing. Taken by the tile codecs only where it pays.
+  var corrector: Corrector?
+  /// The same in the pass at hand.
+  var correcting: Corrector?
   /// Where the field is one of a series.
   var history: FieldHistory?
   /// Steps that this one may be predicted from, the newest first.
@@ -177,7 +181,8 @@ package final class FieldEncoder {
   }
   private func runTiles(_ coding: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
     let trial = try bankTrial(ranks: ranks)
-    return trial.member == .interpolation ? try runInterpolation(coding, trial, ranks: ranks) : try runTransform(coding, trial, ranks: ranks)!
+    if trial.member == .interpolation { return try runInterpolation(coding, trial, ranks: ranks) }
+    return try runCorrected(coding, trial, ranks: ranks) { try runTransform(coding, trial, ranks: ranks)! }
   }
 
   /// The member of the references, where prediction from them pays; `nil`: nothing has happened.

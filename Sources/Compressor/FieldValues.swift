@@ -82,6 +82,9 @@ final class ContainerValues: FieldValues {
   /// Staged tiles: those walked and the ring around them.
   private var surroundings: Surroundings?
   private var spectral: SpectralDecoder?
+  /// What corrects synthesised values, and those with a halo.
+  private let network: Network?
+  private var synthesised: Surroundings?
   /// What a coarser grid gets: values as they are decoded.
   private let coarse: Bool
   private let reader: ContainerReader, field: Int, stepIndex: Int
@@ -110,6 +113,7 @@ final class ContainerValues: FieldValues {
         return (c, try FieldDecoder(c, grid: description.grid, type: description.type, components: description.components))
       }
     }
+    network = try ModelShelf.network(coding.network, beside: reader, description, needed: context, ranks: ranks)
     coarse = coarsening > 1
     let level = SpectralModes.levels - 1 - coarsening.trailingZeroBitCount
     if coarse, coding.member != .spectral, coding.member != .constant || !coding.specials.isEmpty {
@@ -127,7 +131,9 @@ final class ContainerValues: FieldValues {
     }
     if coarse { return }
     try ranks.agree { try checkStreams(walk.tiles.count * components, description) }
-    if let transform = decoder.transform { try stage(transform, box, ranks: ranks) }
+    if let transform = decoder.transform {
+      if let network { try stage(transform, network, box, ranks: ranks) } else { try stage(transform, box, ranks: ranks) }
+    }
   }
 
   private func checkStreams(_ expected: Int, _ description: FieldDescription) throws {
@@ -166,10 +172,19 @@ final class ContainerValues: FieldValues {
       let list = all.sorted()
       needed = Array(list[list.count * ranks.rank / ranks.size..<list.count * (ranks.rank + 1) / ranks.size])
     }
+    surroundings = try stage(transform, needed, mine, for: walk.regions.map(\.box), ranks: ranks)
+    // The wavelet needs memory that may be missing.
+    mapped = try ranks.allReduce(plain && coding.member != .wavelet97 && !mine.contains(where: touched) ? 0 : 1, .max) > 0
+  }
+
+  /// Coefficients of `needed` for the synthesis of `boxes`; keeps what `mine` are finished with.
+  ///
+  /// - Collective: all ranks.
+  private func stage(_ transform: any HaloTransform, _ needed: [Int], _ mine: [Int], for boxes: [Box], ranks: borrowing Communicator) throws -> Surroundings {
     let decoded = try ranks.agree { try decode(needed, keeping: history != nil) }
-    surroundings = try Surroundings(
+    let out = try Surroundings(
       have: needed.map { walk.tiles.box($0) }, arrays: (0..<components).map { c in needed.indices.map { decoded[$0 * components + c].values } },
-      elementSize: coding.workType.size, wanted: walk.regions.map { transform.synthesisInput(for: $0.box) }, grid: grid, ranks: ranks)
+      elementSize: coding.workType.size, wanted: boxes.map { transform.synthesisInput(for: $0) }, grid: decoder.grid, ranks: ranks)
     // Masks and outliers are needed where a tile is finished; for partial reads decode those parts there.
     if needed == mine {
       for (i, t) in needed.enumerated() { for c in 0..<components { held[t * components + c] = light(decoded[i * components + c]) } }
@@ -177,8 +192,55 @@ final class ContainerValues: FieldValues {
       let here = try ranks.agree { try parts(mine) }
       for (i, t) in mine.enumerated() { for c in 0..<components { held[t * components + c] = here[i * components + c] } }
     }
-    // The wavelet needs memory that may be missing.
-    mapped = try ranks.allReduce(plain && coding.member != .wavelet97 && !mine.contains(where: touched) ? 0 : 1, .max) > 0
+    return out
+  }
+
+  /// The same where a network corrects values, which takes those of the cells around a tile, and these the coefficients around them.
+  ///
+  /// - Collective: all ranks.
+  private func stage(_ transform: any HaloTransform, _ network: Network, _ wanted: Box, ranks: borrowing Communicator) throws {
+    let grid = decoder.grid, mine = walk.regions.flatMap { Array($0.tiles) }
+    var valued = mine, needed = mine
+    if wanted != grid.box {
+      func around(_ tiles: [Int], _ halo: Int) -> [Int] {
+        Set(tiles.flatMap { walk.tiles.tiles(touching: walk.tiles.box($0).dilated(by: halo, in: grid), periodic: grid.periodic) }).sorted()
+      }
+      func share(_ list: [Int]) -> [Int] { Array(list[list.count * ranks.rank / ranks.size..<list.count * (ranks.rank + 1) / ranks.size]) }
+      let first = around(walk.tiles.tiles(touching: wanted), network.shape.reach)
+      valued = share(first)
+      needed = share(around(first, transform.synthesisHalo))
+    }
+    let boxes = valued.map { walk.tiles.box($0) }
+    let coefficients = try stage(transform, needed, mine, for: boxes, ranks: ranks)
+    var values = [[RawArray]](repeating: [], count: components)
+    for round in 0..<(try ranks.allReduce(boxes.count, .max)) {
+      let box = round < boxes.count ? boxes[round] : nil
+      try coefficients.forEachComponent(of: box.map { transform.synthesisInput(for: $0) }, ranks: ranks) { c, cells in
+        let out = RawArray(box: box!, type: coding.workType)
+        transform.synthesise(cells, core: box!, into: out)
+        values[c].append(out)
+      }
+    }
+    try ranks.agree { try checkKernelMemory() }
+    synthesised = try Surroundings(
+      have: boxes, arrays: values, elementSize: coding.workType.size, wanted: walk.regions.map { $0.box.dilated(by: network.shape.reach, in: grid) }, grid: grid, ranks: ranks)
+  }
+
+  /// Values of a region of corrected tiles.
+  ///
+  /// - Collective: all ranks.
+  private func corrected(_ region: Region?, _ network: Network, ranks: borrowing Communicator) throws -> [RawArray] {
+    let wide = region?.box.dilated(by: network.shape.reach, in: decoder.grid)
+    var given: [RawArray] = []
+    try synthesised!.forEachComponent(of: wide, ranks: ranks) { _, m in given.append(m.cells(of: wide!)) }
+    guard let region else { return [] }
+    let out = (0..<components).map { _ in RawArray(box: region.box, type: coding.workType) }, tiles = Array(region.tiles)
+    parallelFor(tiles.count, threads: threads) { i in
+      let box = walk.tiles.box(tiles[i])
+      let values = held[tiles[i] * components]!.corrected ? network.corrected(given, core: box, unit: coding.step) : given
+      for c in 0..<components { out[c].copy(box, from: values[c]) }
+    }
+    return out
   }
   private func light(_ s: FieldDecoder.Staged) -> FieldDecoder.Staged {
     var l = s
@@ -205,7 +267,7 @@ final class ContainerValues: FieldValues {
   /// What streams of tiles say beside their values.
   private func parts(_ tiles: [Int]) throws -> [FieldDecoder.Staged] {
     let streams = tiles.flatMap { t in (0..<components).map { (stream: t * components + $0, box: walk.tiles.box(t), component: $0) } }
-    return try each(streams) { bytes, i in try decoder.parts(TileStream(bytes), box: streams[i].box) }
+    return try each(streams) { bytes, i in try decoder.parts(bytes, box: streams[i].box, component: streams[i].component) }
   }
   private func each(
     _ streams: [(stream: Int, box: Box, component: Int)], _ body: ([UInt8], Int) throws -> FieldDecoder.Staged
@@ -255,10 +317,12 @@ final class ContainerValues: FieldValues {
     }
     var synthesised: [RawArray] = []
     let box = region?.box
-    try surroundings!.forEachComponent(of: box.map { transform.synthesisInput(for: $0) }, ranks: ranks) { _, cells in
-      let out = RawArray(box: box!, type: coding.workType)
-      transform.synthesise(cells, core: box!, into: out)
-      synthesised.append(out)
+    if let network { synthesised = try corrected(region, network, ranks: ranks) } else {
+      try surroundings!.forEachComponent(of: box.map { transform.synthesisInput(for: $0) }, ranks: ranks) { _, cells in
+        let out = RawArray(box: box!, type: coding.workType)
+        transform.synthesise(cells, core: box!, into: out)
+        synthesised.append(out)
+      }
     }
     if !mapped { return box == nil ? nil : synthesised }
     return try ranks.agree { () -> [RawArray]? in

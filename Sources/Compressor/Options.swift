@@ -94,6 +94,10 @@ public struct CompressOptions: Sendable {
   public var tileAccess = false
   /// Steps are predicted from those before, every so many stand alone; `nil`: all stand alone.
   public var temporal: Int?
+  /// Model files whose networks may correct what tile codecs decode; the first that suits a field.
+  public var models: [String] = []
+  /// A linear filter fitted to each field and step does so, where no model suits.
+  public var filter = false
   /// A container in the folder of the output whose last steps the first ones are predicted from.
   public var after: String?
 
@@ -119,6 +123,8 @@ public struct DecompressOptions: Sendable {
   public var coarsening = 1
   /// Also writes a description for visualisation tools beside the output.
   public var xdmf = false
+  /// Model files beside those in the folder of a container.
+  public var models: [String] = []
   /// Puts back what `restoration` stored; the result no longer promises a pointwise bound.
   public var restore = false
   public var threads = 1
@@ -135,6 +141,8 @@ public struct VerifyOptions: Sendable {
   public var against: String?
   /// How to read `against`.
   public var reading = InputOptions()
+  /// Model files beside those in the folder of a container.
+  public var models: [String] = []
   /// What is measured against the original.
   public var observe = ObserveOptions()
   public var threads = 1
@@ -147,6 +155,8 @@ public struct VerifyOptions: Sendable {
 public struct CompareOptions: Sendable {
   public var first: String
   public var second: String
+  /// Model files beside those in the folder of a container.
+  public var models: [String] = []
   public var fields: [String] = []
   public var reading = InputOptions()
   public var observe = ObserveOptions()

@@ -92,6 +92,10 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
     }
     return keep
   }
+  let networks = try phases.measure("open") { try o.models.map { try ModelFile.read($0, ranks: ranks) } }
+  for (n, path) in zip(networks, o.models) where !input.fields.contains(where: { n.shape.suits($0.grid, components: $0.components) }) {
+    throw Failure(.model, "model '\(path)' is made for \(n.shape.components) components in \(n.shape.dimensions) dimensions, as no field has them")
+  }
   let writer = o.dryRun ? nil : try ContainerWriter(path: o.output, noClobber: o.noClobber, ranks: ranks)
   var report = Report()
   do {
@@ -112,6 +116,7 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
         if !request.kept.isEmpty || !o.restoration.isEmpty { request.coordinates = try ranks.agree { try ObservationPlan.coordinates(of: f, input.positions[number]) } }
         request.maximumLoss = o.maximumPSNRLoss
         request.tileAccess = o.tileAccess
+        request.corrector = networks.first { $0.shape.suits(f.grid, components: f.components) }.map { .network($0) } ?? (o.filter ? .filter : nil)
         request.restoration = restorationKinds(o.restoration, f)
         let aligned = try encodeAligned(
           request, source, bound: bound, forced: forced, temporal: series, threads: o.threads, check: o.verify, phases: phases, ranks: ranks)
@@ -175,6 +180,7 @@ public func decompress(_ o: DecompressOptions, ranks: borrowing Communicator, pr
   let phases = PhaseClock()
   try ranks.agree { try refuseOverwriting(o.input, with: o.output) }
   let reader = try phases.measure("open") { try ContainerReader.open(o.input, ranks: ranks) }
+  try ModelShelf.add(o.models, to: reader, ranks: ranks)
   let all = try ranks.agree { try descriptions(reader) }
   for name in o.fields where !all.contains(where: { $0.name == name }) {
     throw Failure(.inputOutput, "\(o.input): no field \(name); there are \(all.map(\.name).joined(separator: ", "))")
@@ -297,6 +303,7 @@ func verify(
   ranks: borrowing Communicator, progress: (String) -> Void
 ) throws {
   let reader = try phases.measure("open") { try ContainerReader.open(path, ranks: ranks) }
+  try ModelShelf.add(o.models, to: reader, ranks: ranks)
   let all = try ranks.agree { try descriptions(reader) }
   var reading = o.reading
   for d in all where !d.datasets.isEmpty && !reading.vectors.contains(where: { $0.name == d.name }) {

@@ -48,6 +48,8 @@ extension Command {
       .value("after", "PREVIOUS.ald", "with --temporal: go on from its last step"),
     ] + reading + observing + [
       .value("access", "tile", "only codecs with random access by tile"),
+      .value("model", "FILE.aldm", "a network that may correct decoded values", repeats: true),
+      .flag("filter", "a fitted linear filter may correct decoded values"),
       .flag("no-verify", "do not read the container back"),
       .flag("no-clobber", "refuse to replace an existing file"),
       .flag("dry-run", "measure everything, write nothing"),
@@ -89,6 +91,11 @@ extension Command {
       o.maximumPSNRLoss = try positive(text, for: "--max-psnr-loss")
     }
     if let text = a.last("restoration") { o.restoration = try restorationKinds(text) }
+    o.models = a.all("model")
+    o.filter = a.has("filter")
+    if o.filter || !o.models.isEmpty, !o.keep.isEmpty || o.temporal != nil {
+      throw Failure(.usage, "--model and --filter take neither --keep nor --temporal")
+    }
     o.observe = try a.observe()
     o.verbosity = try a.verbosity()
     return .compress(o)
@@ -106,6 +113,7 @@ extension Command {
       .flag("no-clobber", "refuse to replace an existing file"),
       .flag("restore", "put right what compress --restoration stored"),
       .value("resolution", "1/2|1/4", "spectral fields on a coarser grid, from fewer bytes"),
+      .value("model", "FILE.aldm", "a model file that fields may need", repeats: true),
     ] + common
   ) { a throws(Failure) in
     let input = try a.operands("IN.ald")[0]
@@ -121,6 +129,7 @@ extension Command {
     if o.coarsening > 1, o.region != nil || a.has("restore") { throw Failure(.usage, "--resolution takes neither --region nor --restore") }
     o.xdmf = a.has("xdmf")
     o.restore = a.has("restore")
+    o.models = a.all("model")
     if o.restore, o.region != nil { throw Failure(.usage, "--restore needs the whole field, --region gives a part") }
     o.threads = try a.threads()
     o.report = a.last("report")
@@ -132,9 +141,13 @@ extension Command {
   static let verify = Command(
     name: "verify", summary: "Check a container, and its bounds against the original; or a series.",
     operands: "IN.ald|RUN.alds [--against ORIGINAL] [OPTIONS]",
-    options: [.value("against", "ORIGINAL", "the snapshot it was made from")] + reading + observing + common
+    options: [
+      .value("against", "ORIGINAL", "the snapshot it was made from"),
+      .value("model", "FILE.aldm", "a model file that fields may need", repeats: true),
+    ] + reading + observing + common
   ) { a throws(Failure) in
     var o = VerifyOptions(input: try a.operands("IN.ald|RUN.alds")[0])
+    o.models = a.all("model")
     o.against = a.last("against")
     o.reading = try a.reading()
     o.observe = try a.observe()
@@ -149,10 +162,12 @@ extension Command {
     operands: "A B [-f NAME]... [OPTIONS]",
     options: [
       .value("field", short: "f", "NAME", "only this dataset (default: all common)", repeats: true),
+      .value("model", "FILE.aldm", "a model file that fields may need", repeats: true),
     ] + reading + observing + common
   ) { a throws(Failure) in
     let files = try a.operands("A", "B")
     var o = CompareOptions(first: files[0], second: files[1])
+    o.models = a.all("model")
     o.fields = try a.fields()
     o.reading = try a.reading()
     o.observe = try a.observe()

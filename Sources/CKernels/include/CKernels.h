@@ -5,6 +5,7 @@
 #include "ald_error.h"
 #include "ald_fft.h"
 #include "ald_interpolation.h"
+#include "ald_network.h"
 #include "ald_predict.h"
 #include "ald_quantise.h"
 #include "ald_survey.h"
