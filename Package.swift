@@ -1,5 +1,13 @@
 // swift-tools-version:6.0
+import Foundation
 import PackageDescription
+
+// Where libtorch lies: TORCH_ROOT (a folder with include and lib, as in the wheels of PyPI), else Debian's libtorch-dev. Without either
+// there is no alidade-train, and nothing else misses it.
+let debianTorch = "/usr/include/torch/csrc/api/include"
+let torchRoot = Context.environment["TORCH_ROOT"]
+let torchIncludes = torchRoot.map { ["\($0)/include", "\($0)/include/torch/csrc/api/include"] } ?? (FileManager.default.fileExists(atPath: debianTorch) ? [debianTorch] : [])
+let torchLinking = torchRoot.map { ["-L\($0)/lib", "-Xlinker", "-rpath", "-Xlinker", "\($0)/lib"] } ?? []
 
 // Layers, strictly upward; Tests/ArchitectureTests reads the `import` lines and holds them to this picture.
 let package = Package(
@@ -71,5 +79,15 @@ let package = Package(
     .testTarget(name: "PromiseTests", dependencies: ["Support", "Fields", "HDF5", "CHDF5", "CHDF5Parallel", "Tool", "RankTests"]),
   ],
   swiftLanguageModes: [.v6],
-  cLanguageStandard: .c11
+  cLanguageStandard: .c11,
+  cxxLanguageStandard: .cxx17
 )
+
+if !torchIncludes.isEmpty {
+  package.products.append(.executable(name: "alidade-train", targets: ["Training"]))
+  package.targets += [
+    .target(name: "CTorch", cxxSettings: [.unsafeFlags(torchIncludes.flatMap { ["-isystem", $0] })],
+            linkerSettings: [.unsafeFlags(torchLinking), .linkedLibrary("torch"), .linkedLibrary("torch_cpu"), .linkedLibrary("c10")]),
+    .executableTarget(name: "Training", dependencies: ["CTorch", "Compressor"]),
+  ]
+}

@@ -8,7 +8,7 @@ public import Observables
 public enum Verbosity: Int, Sendable { case quiet, normal, verbose }
 
 /// Which axes of the input wrap.
-public enum PeriodicAxes: Hashable, Sendable {
+public enum PeriodicAxes: Hashable, Sendable, Codable {
   /// The file's attribute `periodic` decides; none where it has none.
   case auto
   case none
@@ -17,7 +17,7 @@ public enum PeriodicAxes: Hashable, Sendable {
 }
 
 /// A raw binary file: little-endian values in C order, last axis fastest.
-public struct RawLayout: Hashable, Sendable {
+public struct RawLayout: Hashable, Sendable, Codable {
   public var type: ScalarType
   /// Extents, slowest axis first; as many as `axes` letters where those are given.
   public var shape: [Int]
@@ -25,7 +25,7 @@ public struct RawLayout: Hashable, Sendable {
 }
 
 /// Several scalar datasets taken as the components of one vector, in the order x, y, z.
-public struct VectorGroup: Hashable, Sendable {
+public struct VectorGroup: Hashable, Sendable, Codable {
   public var name: String
   public var components: [String]
   public init(name: String, components: [String]) { self.name = name; self.components = components }
@@ -47,7 +47,7 @@ public struct KeepTarget: Hashable, Sendable {
 }
 
 /// How to read an input that is not a container.
-public struct InputOptions: Sendable {
+public struct InputOptions: Sendable, Codable {
   /// One letter of t, c, z, y, x per dimension; `nil`: from attributes, else by rank.
   public var axes: String?
   public var periodic: PeriodicAxes = .auto

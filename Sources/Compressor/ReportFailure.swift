@@ -17,6 +17,13 @@ public struct Failure: Error, Equatable, Sendable, Codable, CustomStringConverti
 
 extension Failure: ExitCoded {
   public var exitCode: Int32 { code.rawValue }
+
+  /// What any error means to the user.
+  public init(_ error: any Error) {
+    if let failure = error as? Failure { self = failure; return }
+    let code = (error as? any ExitCoded).flatMap { ExitCode(rawValue: $0.exitCode) }
+    self.init(code ?? .inputOutput, String(describing: error))
+  }
 }
 
 /// Whether somebody asked this rank to stop (USR1, TERM, INT).

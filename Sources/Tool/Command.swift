@@ -13,6 +13,7 @@ enum Request {
   case sweep(SweepOptions)
   case report(ReportOptions)
   case remove(RemoveOptions)
+  case train(TrainOptions)
   /// Text for standard output, exit 0.
   case print(String)
   case version
@@ -28,9 +29,9 @@ struct Command: Sendable {
   var parts: [Command] = []
   let request: @Sendable (Arguments) throws(Failure) -> Request
 
-  static let all = [compress, decompress, verify, compare, inspect, align, sweep, report, remove, campaign]
+  static let all = [compress, decompress, verify, compare, inspect, align, sweep, report, remove, campaign, train]
   /// Recognised names whose work is still to come.
-  static let later = ["audit", "train"]
+  static let later = ["audit"]
 
   /// The whole command line without the program's name.
   static func parse(_ words: [String]) throws(Failure) -> Request {
@@ -82,7 +83,8 @@ struct Command: Sendable {
       Not available in this version: \(later.joined(separator: ", ")).
 
       Exit codes: 0 ok, 1 usage, 2 input or output, 3 bound violated (no container is
-      left), 4 corrupt container, 6 inconsistent launch, 75 interrupted (safe to requeue).
+      left), 4 corrupt container, 5 model missing or another one, 6 inconsistent launch,
+      75 interrupted (safe to requeue).
 
       """
   }

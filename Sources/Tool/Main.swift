@@ -18,6 +18,10 @@ import SnapshotIO
     switch request {
     case .print(let text): alone.say(text); exit(0)
     case .version: alone.say(versionText); exit(0)
+    case .train(let o):
+      let failure = runTrainer(o)
+      alone.error(failure.message)
+      exit(failure.code.rawValue)
     default: break
     }
 
@@ -76,7 +80,7 @@ import SnapshotIO
     case .inspect(let o): try Compressor.inspect(o, ranks: ranks, progress: progress)
     case .align(let o): try Compressor.align(o, ranks: ranks, progress: progress)
     case .sweep(let o): try Compressor.sweep(o, ranks: ranks, progress: progress)
-    case .campaign, .report, .remove, .print, .version: Report()
+    case .campaign, .report, .remove, .train, .print, .version: Report()
     }
     output.endProgress()
     if let path = request.reportPath {
@@ -111,7 +115,7 @@ extension Request {
     case .sweep(let o): o.verbosity
     case .report(let o): o.verbosity
     case .remove(let o): o.verbosity
-    case .inspect, .print, .version: .normal
+    case .inspect, .train, .print, .version: .normal
     }
   }
   var reportPath: String? {
@@ -122,7 +126,7 @@ extension Request {
     case .compare(let o): o.report
     case .align(let o): o.report
     case .sweep(let o): o.report
-    case .inspect, .campaign, .report, .remove, .print, .version: nil
+    case .inspect, .campaign, .report, .remove, .train, .print, .version: nil
     }
   }
 
@@ -145,7 +149,7 @@ extension Request {
     case .align(let o): inputs = [o.input]; output = o.map
     case .sweep(let o): inputs = [o.input]
     case .report(let o): inputs = o.reports + [o.container, o.map].compactMap { $0 }; output = o.output
-    case .campaign, .remove, .print, .version: break
+    case .campaign, .remove, .train, .print, .version: break
     }
     for input in inputs {
       var s = stat()
@@ -172,14 +176,5 @@ extension Request {
     if noClobber, let output, lstat(output, &s) == 0 {
       throw Failure(.inputOutput, "'\(output)' exists and --no-clobber is given")
     }
-  }
-}
-
-extension Failure {
-  /// What any error means to the user.
-  init(_ error: any Error) {
-    if let failure = error as? Failure { self = failure; return }
-    let code = (error as? any ExitCoded).flatMap { ExitCode(rawValue: $0.exitCode) }
-    self.init(code ?? .inputOutput, String(describing: error))
   }
 }
