@@ -76,7 +76,7 @@ let package = Package(
     .testTarget(name: "CommandLineTests", dependencies: ["Support", "Tool", "Solver"]),
     .testTarget(name: "InSituTests", dependencies: ["Support", "InSitu", "Tool", "Compressor", "Fields", "RankTests"], exclude: ["hosts"]),
     .testTarget(name: "SlurmTests", dependencies: ["Support", "Tool", "Solver"], exclude: ["cluster.sh", "scenarios.sh"]),
-    .testTarget(name: "PromiseTests", dependencies: ["Support", "Fields", "HDF5", "CHDF5", "CHDF5Parallel", "Tool", "RankTests"]),
+    .testTarget(name: "PromiseTests", dependencies: ["Support", "Fields", "HDF5", "CHDF5", "CHDF5Parallel", "Compressor", "Codecs", "MPI", "Tool", "RankTests"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11,
@@ -89,5 +89,6 @@ if !torchIncludes.isEmpty {
     .target(name: "CTorch", cxxSettings: [.unsafeFlags(torchIncludes.flatMap { ["-isystem", $0] })],
             linkerSettings: [.unsafeFlags(torchLinking), .linkedLibrary("torch"), .linkedLibrary("torch_cpu"), .linkedLibrary("c10")]),
     .executableTarget(name: "Training", dependencies: ["CTorch", "Compressor"]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training", "CTorch", "Compressor", "Support"]),
   ]
 }

@@ -75,6 +75,12 @@ struct Layers {
     }
   }
 
+  @Test func onlyTheTrainerKnowsTorch() throws {
+    let layers = try Layers()
+    #expect(layers.reach("Training").contains("CTorch"))
+    for t in layers.targets where t.name != "Training" { #expect(!layers.reach(t.name).contains("CTorch"), "\(t.name) reaches CTorch") }
+  }
+
   @Test func modulesHaveAHome() throws {
     // What other languages see of the C header is no Swift module.
     let names = try Set(Layers().targets.map(\.name)).union(["Bindings"])
