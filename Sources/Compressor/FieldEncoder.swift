@@ -68,9 +68,9 @@ package final class FieldEncoder {
   package var background: CodingTask?
   /// Kept for further passes with other shapings.
   private var trial: BankTrial?
-  /// What may correct decoded values; `nil`: nothing. Taken by the tile codecs only where it pays.
-  var corrector: Corrector?
-  /// The same in the pass at hand.
+  /// What may correct decoded values. Taken by the tile codecs only where it pays.
+  var correctors: [Corrector] = []
+  /// The one of the pass at hand.
   var correcting: Corrector?
   /// Where the field is one of a series.
   var history: FieldHistory?
@@ -182,7 +182,7 @@ package final class FieldEncoder {
   private func runTiles(_ coding: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
     let trial = try bankTrial(ranks: ranks)
     if trial.member == .interpolation { return try runInterpolation(coding, trial, ranks: ranks) }
-    return try runCorrected(coding, trial, ranks: ranks) { try runTransform(coding, trial, ranks: ranks)! }
+    return try runCorrected(ranks: ranks) { try runTransform(coding, trial, ranks: ranks)! }
   }
 
   /// The member of the references, where prediction from them pays; `nil`: nothing has happened.

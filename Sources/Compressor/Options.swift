@@ -94,9 +94,9 @@ public struct CompressOptions: Sendable {
   public var tileAccess = false
   /// Steps are predicted from those before, every so many stand alone; `nil`: all stand alone.
   public var temporal: Int?
-  /// Model files whose networks may correct what tile codecs decode; the first that suits a field.
+  /// Model files whose networks may correct what tile codecs decode; each that suits a field is tried.
   public var models: [String] = []
-  /// A linear filter fitted to each field and step does so, where no model suits.
+  /// A linear filter fitted to each field and step may do so.
   public var filter = false
   /// A container in the folder of the output whose last steps the first ones are predicted from.
   public var after: String?

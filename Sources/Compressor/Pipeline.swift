@@ -116,7 +116,7 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
         if !request.kept.isEmpty || !o.restoration.isEmpty { request.coordinates = try ranks.agree { try ObservationPlan.coordinates(of: f, input.positions[number]) } }
         request.maximumLoss = o.maximumPSNRLoss
         request.tileAccess = o.tileAccess
-        request.corrector = networks.first { $0.shape.suits(f.grid, components: f.components) }.map { .network($0) } ?? (o.filter ? .filter : nil)
+        request.correctors = networks.map { .network($0) } + (o.filter ? [.filter] : [])
         request.restoration = restorationKinds(o.restoration, f)
         let aligned = try encodeAligned(
           request, source, bound: bound, forced: forced, temporal: series, threads: o.threads, check: o.verify, phases: phases, ranks: ranks)

@@ -45,7 +45,7 @@ let usage: [Case] = [
   Case("sweep x", 1, "alidade sweep needs --observe SPEC"),
   Case("sweep x --observe box16 --rates 1,0", 1, "--rates needs different positive numbers"),
   Case("align --help", 0, "--map FILE.h5", "--observe SPEC"),
-  Case("train", 1, "not available in this version"),
+  Case("train", 1, "missing argument IN"),
   Case("report -o y.html", 1, "at least one JSON report"),
   Case("report x.json", 1, "no output; give -o OUT.html"),
   Case("report x.json -o y.html --container x.ald", 1, "--container and --original together"),

@@ -18,7 +18,7 @@ struct AlignedRequest {
   var restoration: Set<RestorationKind> = []
   var coordinates = Coordinates.unit
   var tileAccess = false
-  var corrector: Corrector?
+  var correctors: [Corrector] = []
   let observed: [any Observable]
   /// As of `FieldDescription.componentOrder`.
   let order: [Int]
@@ -68,7 +68,7 @@ func encodeAligned(
     let e = try FieldEncoder(source, bound: bound.scaled(by: finer), forced: forced, threads: threads, check: check, phases: phases, ranks: ranks)
     e.tileAccess = r.tileAccess
     e.background = background
-    e.corrector = r.corrector
+    e.correctors = r.correctors
     return e
   }
   let first = try encoder(forced, ranks)

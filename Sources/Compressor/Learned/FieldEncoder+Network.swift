@@ -18,22 +18,24 @@ extension FieldEncoder {
   /// Tiles that a filter is fitted to, and about how many cells of each.
   private static let fittedTiles = 16, fittedCells = 1 << 12
 
-  /// The field by a transform with and without correction, whichever is better.
+  /// The field by a transform without and with each of the corrections, whichever is best.
   ///
   /// - Collective: all ranks.
-  func runCorrected(_ coding: FieldCoding, _ trial: BankTrial, ranks: borrowing Communicator, plain run: () throws -> EncodedField) throws -> EncodedField {
-    guard let corrector, shaping == nil, history == nil, !target.logarithmic, special == nil, suits(corrector) else { return try run() }
-    correcting = corrector
+  func runCorrected(ranks: borrowing Communicator, _ run: () throws -> EncodedField) throws -> EncodedField {
+    var best = try run()
+    guard shaping == nil, history == nil, !target.logarithmic, special == nil else { return best }
+    var values = correctors.isEmpty ? nil : decoded?.array
     defer { correcting = nil }
-    let corrected = try run(), values = decoded?.array
-    correcting = nil
-    let plain = try run()
-    let better = if target.rate != nil, let a = corrected.rmse, let b = plain.rmse { a < b } else {
-      storedBytes(corrected) < storedBytes(plain) && (target.pointwise != nil || target.rmse.map { (corrected.rmse ?? .infinity) <= $0 } ?? true)
+    for c in correctors where suits(c) {
+      correcting = c
+      let e = try run()
+      let better = if target.rate != nil, let a = e.rmse, let b = best.rmse { a < b } else {
+        storedBytes(e) < storedBytes(best) && (target.pointwise != nil || target.rmse.map { (e.rmse ?? .infinity) <= $0 } ?? true)
+      }
+      if better { (best, values) = (e, decoded?.array) }
     }
-    guard better else { return plain }
     if let values { for (i, v) in values.enumerated() { decoded![i] = v } }
-    return corrected
+    return best
   }
 
   private func suits(_ c: Corrector) -> Bool {
