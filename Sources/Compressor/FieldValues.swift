@@ -172,21 +172,22 @@ final class ContainerValues: FieldValues {
       let list = all.sorted()
       needed = Array(list[list.count * ranks.rank / ranks.size..<list.count * (ranks.rank + 1) / ranks.size])
     }
-    surroundings = try stage(transform, needed, mine, for: walk.regions.map(\.box), ranks: ranks)
+    surroundings = try stage(transform, needed, mine, whole: wanted == grid.box, for: walk.regions.map(\.box), ranks: ranks)
     // The wavelet needs memory that may be missing.
     mapped = try ranks.allReduce(plain && coding.member != .wavelet97 && !mine.contains(where: touched) ? 0 : 1, .max) > 0
   }
 
   /// Coefficients of `needed` for the synthesis of `boxes`; keeps what `mine` are finished with.
   ///
+  /// - Parameter whole: whether everything is read, and `needed` is `mine`; the same on all ranks.
   /// - Collective: all ranks.
-  private func stage(_ transform: any HaloTransform, _ needed: [Int], _ mine: [Int], for boxes: [Box], ranks: borrowing Communicator) throws -> Surroundings {
+  private func stage(_ transform: any HaloTransform, _ needed: [Int], _ mine: [Int], whole: Bool, for boxes: [Box], ranks: borrowing Communicator) throws -> Surroundings {
     let decoded = try ranks.agree { try decode(needed, keeping: history != nil) }
     let out = try Surroundings(
       have: needed.map { walk.tiles.box($0) }, arrays: (0..<components).map { c in needed.indices.map { decoded[$0 * components + c].values } },
       elementSize: coding.workType.size, wanted: boxes.map { transform.synthesisInput(for: $0) }, grid: decoder.grid, ranks: ranks)
     // Masks and outliers are needed where a tile is finished; for partial reads decode those parts there.
-    if needed == mine {
+    if whole {
       for (i, t) in needed.enumerated() { for c in 0..<components { held[t * components + c] = light(decoded[i * components + c]) } }
     } else {
       let here = try ranks.agree { try parts(mine) }
@@ -211,7 +212,7 @@ final class ContainerValues: FieldValues {
       needed = share(around(first, transform.synthesisHalo))
     }
     let boxes = valued.map { walk.tiles.box($0) }
-    let coefficients = try stage(transform, needed, mine, for: boxes, ranks: ranks)
+    let coefficients = try stage(transform, needed, mine, whole: wanted == grid.box, for: boxes, ranks: ranks)
     var values = [[RawArray]](repeating: [], count: components)
     for round in 0..<(try ranks.allReduce(boxes.count, .max)) {
       let box = round < boxes.count ? boxes[round] : nil

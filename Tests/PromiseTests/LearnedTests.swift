@@ -54,10 +54,9 @@ extension Promises {
       let place = try Workplace("learned")
       let original = try Learned.snapshot(place)
       try Learned.model(original, place.path("m.aldm"))
-      let with = correction.replacingOccurrences(of: "@", with: place.path(""))
       for bound in ["--psnr 45", "--psnr 45 --codec wavelet97", "--rel 1e-2 --codec lot16", "--rate 0.4"] {
         try place.run("compress @in.h5 -o @p.ald --report @p.json \(bound)")
-        try place.run("compress @in.h5 -o @c.ald --report @c.json \(bound) \(with)", ranks: 2)
+        try place.run("compress @in.h5 -o @c.ald --report @c.json \(bound) \(correction)", ranks: 2)
         let p = try place.reports("p.json")[0], c = try place.reports("c.json")[0]
         let name = try #require(c["transform"] as? String)
         #expect(c["bound_kept"] as? Bool == true && name.contains("+"), "\(bound): \(name)")
@@ -67,7 +66,7 @@ extension Promises {
         try place.run("verify @c.ald --against @in.h5", ranks: 3)
       }
       // Regions, also on several ranks, and every level of vector instructions.
-      try place.run("compress @in.h5 -o @c.ald --psnr 45 \(with)")
+      try place.run("compress @in.h5 -o @c.ald --psnr 45 \(correction)")
       try place.run("decompress @c.ald -o @all.h5")
       let all = try Snapshot.read(place.path("all.h5"), "velocity")
       for (k, r) in [[0..<3, 5..<33, 40..<48], [31..<33, 0..<44, 20..<21]].enumerated() {
@@ -78,7 +77,7 @@ extension Promises {
       for level in ["baseline", "avx2", "avx512"] {
         try place.run("decompress @c.ald -o @l.h5", environment: ["ALIDADE_SIMD": level])
         #expect(try place.bytes("l.h5") == bytes, "\(level)")
-        try place.run("compress @in.h5 -o @l.ald --psnr 45 \(with)", environment: ["ALIDADE_SIMD": level])
+        try place.run("compress @in.h5 -o @l.ald --psnr 45 \(correction)", environment: ["ALIDADE_SIMD": level])
         #expect(try place.bytes("l.ald") == place.bytes("c.ald"), "\(level)")
       }
     }
@@ -87,7 +86,7 @@ extension Promises {
       let place = try Workplace("learned-identity")
       let v = try Learned.snapshot(place)
       try Learned.model(v, place.path("m.aldm"))
-      try Identity.same(place, "in.h5", "--psnr 45 \(correction.replacingOccurrences(of: "@", with: place.path("")))", ranks: [1, 2, 4, 8])
+      try Identity.same(place, "in.h5", "--psnr 45 \(correction)", ranks: [1, 2, 4, 8])
       try place.run("decompress @1.ald -o @1.h5")
       for n in [2, 4, 8] {
         try place.run("decompress @1.ald -o @n.h5", ranks: n)
@@ -95,7 +94,7 @@ extension Promises {
       }
     }
 
-    /// Where it does not pay the container is that of a plain job.
+    /// Where it does not pay, and where it cannot be, the container is that of a plain job.
     @Test func neverWorse() throws {
       let place = try Workplace("learned-noise")
       let v = try Learned.snapshot(place)
@@ -109,7 +108,8 @@ extension Promises {
         try place.run("compress @in.h5 -o @p.ald \(bound)")
         for c in ["--filter", "--model @m.aldm"] {
           try place.run("compress @in.h5 -o @c.ald \(bound) \(c)")
-          #expect(try place.bytes("c.ald") == place.bytes("p.ald"), "\(bound) \(c)")
+          let plain = try place.bytes("p.ald"), corrected = try place.bytes("c.ald")
+          #expect(bound == "--psnr 40" ? corrected.count <= plain.count : corrected == plain, "\(bound) \(c)")
         }
       }
     }
