@@ -2,7 +2,7 @@
 # Makes the models of this folder anew (some minutes on a core); needs alidade-train, see docs/learned.md. Bytes differ between machines.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-bin=../.build/release work=$(mktemp -d)
+bin=../../.build/release work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # Taylor-Green vortex, t = 4 ... 8; validated at t = 9, for later times.
