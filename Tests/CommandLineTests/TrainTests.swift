@@ -25,7 +25,7 @@ import Testing
     func validation(_ name: String) throws -> [Double] { try epochs(name).map { try #require($0["validation"] as? Double) } }
     func snapshots() throws { _ = try run("--n 32 --re 400 --time 6 --every 1 --perturb 0.1 --single-file --quiet --output @tg.h5", program: "alidade-taylorgreen") }
   }
-  static let words = "train @tg.h5 -f velocity --psnr 45 --steps 2:5 --validate 5:6 --width 8 --batch 2 --learning-rate 0.01 -q"
+  static let words = "train @tg.h5 -f velocity --psnr 45 --steps 2:5 --validate 5:6 --patch 1 --width 8 --batch 2 --learning-rate 0.01 -q"
 
   @Test func withoutTheTrainerItSaysWhatIsMissing() throws {
     let place = try Place()
@@ -73,7 +73,7 @@ import Testing
     try place.snapshots()
     _ = try place.run("\(TrainTests.words) --epochs 1 -o @a.aldm --checkpoint @good.ck")
     let good = try Data(contentsOf: place.folder.appendingPathComponent("good.ck"))
-    let o = try place.run("train @tg.h5 -f velocity --psnr 45 --steps 2:5 --validate 5:6 --width 8 --batch 2 --learning-rate 1e30 -q --epochs 3 -o @b.aldm --checkpoint @b.ck", ranks: 2, status: 2)
+    let o = try place.run("train @tg.h5 -f velocity --psnr 45 --steps 2:5 --validate 5:6 --patch 1 --width 8 --batch 2 --learning-rate 1e30 -q --epochs 3 -o @b.aldm --checkpoint @b.ck", ranks: 2, status: 2)
     #expect(o.stderr.contains("not finite") && !FileManager.default.fileExists(atPath: place.path("b.aldm")))
     #expect(try Data(contentsOf: place.folder.appendingPathComponent("good.ck")) == good)
     let none = try place.run("\(TrainTests.words) --epochs 1 -o @c.aldm --device cuda:99", status: 1)
