@@ -18,13 +18,16 @@ public struct WaterFilling: Equatable, Sendable {
     return r
   }
   public func noise(level theta: Double) -> [Double] { variances.map { min($0, theta) } }
-  /// The level of a rate (nats in all, positive); bisection on ln theta.
+  /// The level of a rate (nats in all, positive): with the k largest variances above it, ln theta = (sum w ln kappa - 2 R) / sum w.
   public func level(rate: Double) -> Double {
-    let top = ln(variances.max()!)
-    let active = zip(variances, weights).reduce(0) { $0 + ($1.0 > 0 ? $1.1 : 0) }
-    let spread = top - ln(variances.filter { $0 > 0 }.min()!)
-    let lowest = top - spread - 2 * rate / active - 1
-    return exponential(-bisected(-top, -lowest, target: rate) { self.rate(level: exponential(-$0)) })
+    let logs = zip(variances, weights).compactMap { v, w in v > 0 && w > 0 ? (ln(v), w) : nil }.sorted { $0.0 > $1.0 }
+    var sum = 0.0, count = 0.0, level = 0.0
+    for (k, (l, w)) in logs.enumerated() {
+      sum += w * l; count += w
+      level = (sum - 2 * rate) / count
+      if k + 1 == logs.count || level >= logs[k + 1].0 { break }
+    }
+    return exponential(level)
   }
   /// Share of the directions below twice the level, where the high-resolution law begins to fail; above 0.05 use this one.
   public func lowRateShare(level theta: Double) -> Double {
