@@ -124,6 +124,33 @@ ALD_WIDE_CLONES void ald_spectral_error(const double *c, size_t n, double invers
   }
 }
 
+ALD_CLONES void ald_spectral_shell_errors(const double *c, const int32_t *shell, size_t modes, double inverse_step, int64_t *sums, double *largest) {
+  const double top = 1073741568, magic = 0x1.8p52;
+  double most = *largest;
+  for (size_t i = 0; i < modes; i++) {
+    int64_t *const s = sums + ALD_SHELL_SUMS * (size_t)shell[i];
+    for (int k = 0; k < 2; k++) {
+      double a = c[2 * i + k] * inverse_step;
+      a = a < 0 ? -a : a;
+      double v = a + 0.5;
+      v = v < top ? v : top;
+      const int64_t m = (int32_t)v;
+      double e = a - (double)m;
+      e = e < 1 ? e : 1;
+      const int64_t d = (int64_t)((e * 65536 + magic) - magic);
+      s[0] += d * d;
+      if (m > 0) {
+        int64_t *const t = s + 1 + 2 * (m < 3 ? m - 1 : 2);
+        t[0]++;
+        t[1] += d;
+        if (m > 2) { s[7] += m; s[8] += m * d; }
+      }
+      most = (double)m > most ? (double)m : most;
+    }
+  }
+  *largest = most;
+}
+
 // MARK: which modes
 
 int32_t ald_spectral_shell(const double metric[3], int64_t jz, int64_t jy, int64_t jx) {

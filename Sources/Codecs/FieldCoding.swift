@@ -54,6 +54,8 @@ public struct FieldCoding: Equatable, Sendable {
   public var weights: BandWeights?
   /// Further bits of some of its bands; `nil`: none.
   public var refinement: BandRefinement?
+  /// Serialised factors on shells of modes (member `spectral`); empty: none.
+  public var shellWeights: [UInt8] = []
   /// What `decompress --restore` needs; empty: nothing. Decoding does not look at it.
   public var restoration: [UInt8] = []
   /// The steps that a predicted one builds on; `nil`: it stands alone. Transforms only.
@@ -87,7 +89,7 @@ public struct FieldCoding: Equatable, Sendable {
       : response.isEmpty ? FieldCoding.version : FieldCoding.countedVersion)
     w.put(member.rawValue)
     w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16) | (offset != 0 ? 32 : 0)
-      | (weights != nil || refinement != nil ? 64 : 0) | (restoration.isEmpty ? 0 : 128))
+      | (weights != nil || refinement != nil || !shellWeights.isEmpty ? 64 : 0) | (restoration.isEmpty ? 0 : 128))
     w.put(UInt8(FieldCoding.kinds.firstIndex(of: request.kind)!))
     if request != .lossless { w.put(request.value); w.put(absolute) }
     // The pointwise bound is one of the two numbers above.
@@ -117,7 +119,9 @@ public struct FieldCoding: Equatable, Sendable {
       }
       w.put(block: model); w.put(tables)
     case .spectral:
-      w.put(step); w.put(shifts); w.put(block: settings); w.put(block: model); w.put(tables)
+      w.put(step); w.put(shifts)
+      if !shellWeights.isEmpty { w.put(block: shellWeights) }
+      w.put(block: settings); w.put(block: model); w.put(tables)
     }
     return w.bytes
   }
@@ -129,7 +133,7 @@ public struct FieldCoding: Equatable, Sendable {
     guard (FieldCoding.version...FieldCoding.correctedVersion).contains(version) else { throw StreamError(.unknownVersion, offset: 0) }
     guard let m = Member(rawValue: try r.byte()) else { throw StreamError(.unknownVersion, offset: 1) }
     let flags = try r.byte()
-    guard let t = ScalarType(rawValue: flags & 3), flags & 64 == 0 || m.blockEdge != nil else { throw StreamError(.invalid, offset: 2) }
+    guard let t = ScalarType(rawValue: flags & 3), flags & 64 == 0 || m.blockEdge != nil || m == .spectral else { throw StreamError(.invalid, offset: 2) }
     self.init(member: m, workType: t)
     logarithmic = flags & 4 != 0
     let kind = Int(try r.byte())
@@ -185,6 +189,10 @@ public struct FieldCoding: Equatable, Sendable {
       step = try r.double()
       guard step > 0, step.isFinite, t == .float64, flags & (4 | 16 | 32) == 0 else { throw StreamError(.invalid, offset: r.offset) }
       shifts = try r.take(3)
+      if flags & 64 != 0 {
+        shellWeights = try r.block()
+        guard !shellWeights.isEmpty else { throw StreamError(.invalid, offset: r.offset) }
+      }
       settings = try r.block(); model = try r.block(); tables = try r.take(r.remaining)
     }
     guard r.remaining == 0 else { throw StreamError(.invalid, offset: r.offset) }

@@ -60,8 +60,20 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
           let subjects = try (open ? RowComparison.calibrated(wanted.observables, to: original(), on: domain) : wanted.observables).map {
             BandAlignment.Subject(observable: $0, value: nil, meanSquare: nil)
           }
+          if o.map == nil, let s = encoder.spectral, let pass = s.last {
+            let law = try SpectralLaw(s, pass, subjects, source, order: Array(0..<f.components), samples: 8, original: original, on: domain, ranks: ranks)
+            for (j, name) in wanted.names.enumerated() {
+              var r = ObservableReport(name: name)
+              r.units = wanted.observables[j].units
+              r.original = law.sizes[j]
+              r.predictedError = law.predictions[j]
+              r.alignment = try .init(law.bands, j, noise: law.noise, name: name)
+              line.observables.append(r)
+            }
+            return
+          }
           let a = try BandAlignment(subjects, source, blocks, original: original, on: domain, ranks: ranks)
-          let rounding = try a.rounding(noise: point.noise)
+          let rounding = try a.rounding(at: point)
           for (j, name) in wanted.names.enumerated() {
             var r = ObservableReport(name: name)
             r.units = wanted.observables[j].units

@@ -73,7 +73,7 @@ extension FieldEncoder {
   ///
   /// Source: best of 0 to 0.18 on eight fields at 40 to 80 dB; 1 to 4 % of the bytes below a tenth, at most 0.7 % above, where it would cost the law
   /// of observables, which takes errors as alike in all bands, 20 %. Of a few coefficients each shows in the error, which then is too ragged for it.
-  private static func deadZone(active: Double, of count: Int) -> Double {
+  static func deadZone(active: Double, of count: Int) -> Double {
     active < 0.1 && active * Double(count) >= 64 ? 0.12 * (1 - active) * (1 - active) : 0
   }
 

@@ -58,6 +58,8 @@ package final class FieldEncoder {
 
   /// Steps of the bands, where observables are to be kept.
   var shaping: Shaping?
+  /// What coded the field by its modes, where decoded values are kept or it was only tried.
+  var spectral: SpectralEncoder?
   /// As many bytes of side information as the header will hold.
   var reserved: [UInt8] = []
   /// Decoded values of this rank's streams in the stored type, where somebody asks for them.
@@ -210,13 +212,14 @@ package final class FieldEncoder {
     if survey.valid == 0 || survey.constants.allSatisfy({ $0 != nil }) { return (.constant, nil) }
     if target.logarithmic || special != nil { return (.interpolation, nil) }
     let trial = try bankTrial(ranks: ranks)
+    spectral = nil
     if let pass = try spectralPreview(against: trial, ranks: ranks) { return (.spectral, OperatingPoint(edge: 16, noise: pass.rmse * pass.rmse)) }
     // The error in a cell is that of a coefficient; members other than lapped ones make it alike everywhere.
     guard let edge = trial.member.blockEdge else {
       let error = target.filling == nil ? target.rmse.map { $0 * $0 } ?? trial.step * trial.step / 12 : trial.step * trial.step / 12
       return (trial.member, OperatingPoint(edge: 16, noise: error))
     }
-    return (trial.member, OperatingPoint(edge: edge, noise: trial.step * trial.step / 12))
+    return (trial.member, OperatingPoint(edge: edge, noise: trial.step * trial.step / 12, widensZeroBin: widensZeroBin))
   }
 
   // MARK: units

@@ -64,8 +64,8 @@ extension FieldReport {
     for o in observables where o.alignment.map({ !$0.verdict.isEmpty }) ?? false { out += o.preflight() }
     for o in observables where o.error.isFinite {
       if o.name.count > 19 { out.append("  " + o.name) }
-      let predicted = o.predictedError.isFinite ? " (predicted \(short(o.predictedError)))" : ""
-      row(o.name.count > 19 ? "" : o.name, "\(precise(o.original)) -> \(precise(o.decoded))  error \(short(o.error))\(predicted)")
+      let predicted = o.predictedError.isFinite ? " (predicted \(short(o.predictedError)))" : "", restored = o.restoredError.map { $0.isFinite ? ", restored \(short($0))" : "" } ?? ""
+      row(o.name.count > 19 ? "" : o.name, "\(precise(o.original)) -> \(precise(o.decoded))  error \(short(o.error))\(predicted)\(restored)")
     }
     if let a = aligned { row("steps", "\(a.steps), \(short(a.psnrLossDB)) dB of PSNR for what is kept") }
     if let r = restoration {

@@ -166,6 +166,8 @@ public struct ObservableReport: Codable, Equatable, Sendable {
   /// |o(x') - o(x)| / |o(x)| over the values; 0 where they are equal.
   @Number public var error: Double = .nan
   @Number public var predictedError: Double = .nan
+  /// The same of what `decompress --restore` gives; where a restored view is stored.
+  public var restoredError: Double?
   /// What `--keep` asked for.
   @Number public var target: Double = .nan
   @OrNull public var alignment: Alignment?
@@ -209,7 +211,7 @@ public struct ObservableReport: Codable, Equatable, Sendable {
       case cv2CI = "cv2_ci", maxGainCI = "max_gain_ci", predictedCostCI = "predicted_cost_ci"
     }
   }
-  enum CodingKeys: String, CodingKey { case name, units, original, decoded, error, predictedError = "predicted_error", target, alignment, values }
+  enum CodingKeys: String, CodingKey { case name, units, original, decoded, error, predictedError = "predicted_error", restoredError = "restored_error", target, alignment, values }
 }
 
 /// How the result came about; may differ from run to run.

@@ -64,8 +64,9 @@ private func sweep(
     e.keepDecoded()
     return e
   }
+  typealias Base = (encoder: FieldEncoder, field: EncodedField, outcome: Outcome)
   // The members at all rates are lapped ones, of one block edge.
-  var plain: [(encoder: FieldEncoder, field: EncodedField, outcome: Outcome)] = []
+  var plain: [Base] = []
   for rate in o.rates {
     var e = try encoder(rate)
     let (chosen, point) = try e.preview(ranks: ranks)
@@ -83,43 +84,64 @@ private func sweep(
     try BandAlignment(observer.subjects(), source, SampledBlocks(transform, count: 32, ranks: ranks), original: { observer.original }, on: domain, ranks: ranks)
   }
   for (r, rate) in o.rates.enumerated() {
-    let (encoder, field, base) = plain[r], theta = field.coding.step * field.coding.step / 12, rounding = try alignment.rounding(noise: theta)
+    let (_, field, base) = plain[r], theta = field.coding.step * field.coding.step / 12, rounding = try alignment.rounding(at: OperatingPoint(edge: transform.blockEdge, noise: theta))
     // d ln D / d bits and d ln P / d bits between neighbouring rates, to bring cells to the baseline's rate; 6.02 dB per bit where there is one.
     func slope(_ value: (Outcome) -> Double) -> Double {
       let other = plain[r > 0 ? r - 1 : min(1, plain.count - 1)].outcome
       guard other.bits != base.bits, value(other) > 0, value(base) > 0 else { return -2 * log(2.0) }
       return 2 * log(value(base) / value(other)) / (base.bits - other.bits)
     }
+    // Observables of few values are one draw of their noise: codings at steps a little finer give others.
+    var others: [Base] = []
+    func draws(_ j: Int) throws -> [Base] {
+      let wanted = min(mostDraws, (enoughValues + max(1, try observer.count(j)) - 1) / max(1, try observer.count(j)))
+      while others.count + 1 < wanted {
+        let e = try encoder(rate * (1 + 0.005 * Double(others.count + 1)))
+        let (field, outcome) = try code(e)
+        others.append((e, field, outcome))
+      }
+      return [plain[r]] + others.prefix(wanted - 1)
+    }
     for j in observer.observables.indices {
+      let bases = try draws(j)
       let classes = alignment.classes(j), (overlap, _) = try alignment.overlap(j, classes, replicas: 1)
       for lambda in o.weights {
         let weight = classes.bands.spectrum.weight(normalised: lambda)
         let p = classes.bands.prediction(weight: weight, rate: .noise(theta))
-        encoder.shaping = alignment.shaping(j, classes, weight: weight, noise: theta, transform)
-        let (_, shaped) = try code(encoder)
-        let excess = shaped.bits - base.bits
+        var shaped: [Outcome] = []
+        for b in bases {
+          b.encoder.shaping = alignment.shaping(j, classes, weight: weight, noise: b.field.coding.step * b.field.coding.step / 12, transform)
+          shaped.append(try code(b.encoder).1)
+          b.encoder.shaping = nil
+        }
+        func mean(_ f: (Outcome, Outcome) -> Double) -> Double { zip(bases, shaped).reduce(0) { $0 + f($1.0.outcome, $1.1) } / Double(bases.count) }
         var c = SweepReport.Cell(observable: wanted.names[j])
-        c.rate = rate; c.weight = lambda; c.bitsPerValue = shaped.bits; c.baseBits = base.bits; c.tableBits = shaped.tableBits
+        c.rate = rate; c.weight = lambda; c.bitsPerValue = shaped[0].bits; c.baseBits = base.bits; c.tableBits = shaped[0].tableBits
         c.psnrDB = 20 * log10(base.range / base.rmse)
-        c.error = shaped.errors[j]; c.baseError = base.errors[j]; c.predictedError = try alignment.error(j, rounding)
+        c.error = shaped[0].errors[j]; c.baseError = base.errors[j]; c.predictedError = try alignment.error(j, rounding)
         c.predictedCostDB = p.cost; c.predictedGainDB = p.gain
-        c.costDB = decibels(ln: 2 * log(shaped.rmse / base.rmse) - excess * slope { $0.rmse })
-        c.gainDB = decibels(ln: 2 * log(base.errors[j] / shaped.errors[j]) + excess * slope { $0.errors[j] })
+        // At the rate of each one's base.
+        let rmseSlope = slope { $0.rmse }, errorSlope = slope { $0.errors[j] }
+        c.costDB = decibels(ln: mean { a, b in 2 * log(b.rmse / a.rmse) - (b.bits - a.bits) * rmseSlope })
+        c.gainDB = decibels(ln: mean { a, b in 2 * log(a.errors[j] / b.errors[j]) + (b.bits - a.bits) * errorSlope })
+        c.drawDB = decibels(ln: 2 / (Double(max(1, try observer.count(j))) * Double(bases.count)).squareRoot())
         c.cv2 = classes.bands.spectrum.relativeVariance
         c.maxGainDB = classes.bands.maximumGain(rate: .noise(theta))
         if overlap.verdict == .defined { c.overlap = overlap.value }
         out.append(c)
-        progress("\(source.name)  \(short(shaped.bits)) bits/value  \(c.observable) weight \(short(lambda))  cost \(short(c.costDB)) (\(short(p.cost))) dB  gain \(short(c.gainDB)) (\(short(p.gain))) dB")
+        progress("\(source.name)  \(short(c.bitsPerValue)) bits/value  \(c.observable) weight \(short(lambda))  cost \(short(c.costDB)) (\(short(p.cost))) dB  gain \(short(c.gainDB)) (\(short(p.gain))) dB")
       }
     }
-    encoder.shaping = nil
   }
   return out
 }
 
+/// Values that tell an error to 0.2 dB; observables of fewer are looked at in several codings.
+private let enoughValues = 2000, mostDraws = 12
+
 extension BandAlignment {
   /// Steps ~ (1 + lambda g)^-1/2 of observable j, in factors of 2^(1/8).
-  func shaping(_ j: Int, _ c: Classes, weight: Double, noise theta: Double, _ transform: LappedOrthogonalTransform) -> Shaping {
+  func shaping(_ j: Int, _ c: BandClasses, weight: Double, noise theta: Double, _ transform: LappedOrthogonalTransform) -> Shaping {
     let m = transform.blockEdge, bands = m * m * m
     let exponents = sensitivities[j].mean.map { BandWeights.exponent((1 + weight * values * $0).squareRoot()) }
     let tables = stride(from: 0, to: exponents.count, by: bands).map { Array(exponents[$0..<$0 + bands]) }
@@ -151,6 +173,8 @@ public struct SweepReport: Codable, Equatable, Sendable {
     /// dB of PSNR lost and dB of the observable won at the plain coding's rate.
     @Number public var costDB: Double = .nan
     @Number public var gainDB: Double = .nan
+    /// How far the gain is off by chance, one standard deviation: errors of m values over k codings have relative squares within sqrt(2 / (m k)), twice.
+    @Number public var drawDB: Double = .nan
     @Number public var predictedCostDB: Double = .nan
     @Number public var predictedGainDB: Double = .nan
     @Number public var cv2: Double = .nan
@@ -159,7 +183,7 @@ public struct SweepReport: Codable, Equatable, Sendable {
     init(observable: String) { self.observable = observable }
     enum CodingKeys: String, CodingKey {
       case field, step, observable, rate, weight, error, cv2, overlap, bitsPerValue = "bits_per_value", baseBits = "base_bits_per_value", tableBits = "table_bits_per_value"
-      case psnrDB = "base_psnr_db", baseError = "base_error", predictedError = "predicted_base_error", costDB = "cost_db", gainDB = "gain_db"
+      case psnrDB = "base_psnr_db", baseError = "base_error", predictedError = "predicted_base_error", costDB = "cost_db", gainDB = "gain_db", drawDB = "draw_db"
       case predictedCostDB = "predicted_cost_db", predictedGainDB = "predicted_gain_db", maxGainDB = "max_gain_db"
     }
   }

@@ -7,6 +7,8 @@ import Foundation
 public struct NoiseResponse: Sendable {
   /// The mean squares m_i = e^T A_i e, A_i a short sum of products of one-dimensional operators.
   public let forms: [[SeparableTerm]]
+  /// Whether the values are functions of these forms alone: with the change that really happened nothing is left to the tangent.
+  public var isComplete = false
   /// Mean over the values of the squares of what the second term makes of them.
   ///
   /// - Parameter change: expected m_i(u + e) - m_i(u), what the decoded field has more.
@@ -56,7 +58,7 @@ extension QuadraticDensity: NoiseBiased {
   public func noiseResponse(of value: ObservableValue?, components: Int, grid: Grid, coordinates: Coordinates) -> NoiseResponse? {
     guard CellVolumes(grid, coordinates).isUniform else { return nil }
     let (map, factors) = parts(components, grid), mean = mean
-    return NoiseResponse(forms: map.meanSquares(grid: grid, coordinates: coordinates)) { change, noise in
+    return NoiseResponse(forms: map.meanSquares(grid: grid, coordinates: coordinates), isComplete: mean) { change, noise in
       let shift = zip(factors, change).reduce(0) { $0 + $1.0 * $1.1 }
       return shift * shift + (mean ? 0 : zip(factors, noise).reduce(0) { $0 + 2 * ($1.0 * $1.1) * ($1.0 * $1.1) })
     }
@@ -66,7 +68,10 @@ extension QuadraticDensity: NoiseBiased {
 extension StructureFunction: NoiseBiased {
   /// S_p shifts by p (p - 1)/2 <|z|^(p-2)> <z(e)^2>; the moment is that of Gaussian increments with this S_p, exact for p = 2.
   public func noiseResponse(of value: ObservableValue?, components: Int, grid: Grid, coordinates: Coordinates) -> NoiseResponse? {
-    guard p >= 2, case .vector(let s) = value else { return nil }
+    // S_2 needs no value: its slope is 1.
+    var s = [Double](repeating: 0, count: distances.count)
+    if case .vector(let v) = value { s = v } else if p != 2 { return nil }
+    guard p >= 2 else { return nil }
     // <|z|^q> of unit variance.
     func moment(_ q: Double) -> Double { exp2(q / 2) * tgamma((q + 1) / 2) / Double.pi.squareRoot() }
     let order = Double(p), share = moment(order - 2) / pow(moment(order), (order - 2) / order)
@@ -81,27 +86,30 @@ extension StructureFunction: NoiseBiased {
       }
     }
     let n = Double(distances.count)
-    return NoiseResponse(forms: forms) { change, _ in zip(slopes, change).reduce(0) { $0 + ($1.0 * $1.1) * ($1.0 * $1.1) } / n }
+    return NoiseResponse(forms: forms, isComplete: p == 2) { change, _ in zip(slopes, change).reduce(0) { $0 + ($1.0 * $1.1) * ($1.0 * $1.1) } / n }
   }
 }
 
 extension Averages: NoiseBiased {
   /// <u^p> shifts by p (p - 1)/2 <u^(p-2)> <e^2>.
   public func noiseResponse(of value: ObservableValue?, components: Int, grid: Grid, coordinates: Coordinates) -> NoiseResponse? {
-    guard orders > 1, group == .all, case .vector(let v) = value, CellVolumes(grid, coordinates).isUniform else { return nil }
+    var v = [Double](repeating: 0, count: components * orders)
+    if case .vector(let given) = value { v = given } else if orders != 2 { return nil }
+    guard orders > 1, group == .all, CellVolumes(grid, coordinates).isUniform else { return nil }
     let forms = (0..<components).map {
       [SeparableTerm(row: $0, column: $0, weight: 1 / Double(grid.count), axes: [.identity, .identity, .identity])]
     }
-    let orders = orders
-    return NoiseResponse(forms: forms) { change, _ in
+    let orders = orders, values = v
+    // The means themselves are kept by the transforms that ask.
+    return NoiseResponse(forms: forms, isComplete: orders == 2) { change, _ in
       var sum = 0.0
       for c in 0..<components {
         for p in 2...orders {
-          let shift = 0.5 * Double(p * (p - 1)) * (p == 2 ? 1 : v[c * orders + p - 3]) * change[c]
+          let shift = 0.5 * Double(p * (p - 1)) * (p == 2 ? 1 : values[c * orders + p - 3]) * change[c]
           sum += shift * shift
         }
       }
-      return sum / Double(v.count)
+      return sum / Double(values.count)
     }
   }
 }
@@ -124,6 +132,12 @@ extension Distribution: NoiseBiased {
 }
 
 extension EnergySpectrum: ShellBiased {
+  /// From half the mean squares of the shells 0 ... highest and the rest; nil with a window.
+  public func values(of energies: [Double]) -> [Double]? {
+    guard window == .none else { return nil }
+    let chosen = shells.map { $0.map { energies[$0] } } ?? energies
+    return epsilon.map { epsilon in chosen.map { log($0 + epsilon) } } ?? chosen
+  }
   public func meanSquare(of value: ObservableValue, shellEnergies energies: [Double]) -> Double {
     guard window == .none, case .vector(let v) = value else { return 0 }
     var sum = 0.0

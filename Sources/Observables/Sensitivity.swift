@@ -25,6 +25,10 @@ public struct SeparableTerm: Sendable {
   public let weight: Double
   /// One operator per storage axis.
   public let axes: [AxisOperator]
+  /// The same between the components that have these numbers.
+  package func renumbered(_ numbers: [Int]) -> SeparableTerm {
+    SeparableTerm(row: numbers[row], column: numbers[column], weight: weight, axes: axes)
+  }
 }
 
 /// A one-dimensional operator of a `SeparableTerm`.

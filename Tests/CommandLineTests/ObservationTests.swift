@@ -71,9 +71,7 @@ private let accepted: [Case] = [
     #expect(observables.count == 7)
     for o in observables.prefix(5) {
       let error = try #require(o["error"] as? Double), predicted = try #require(o["predicted_error"] as? Double)
-      // The potential rests on a few of the largest waves: its error is one draw of a few numbers.
-      let few = (o["name"] as? String)?.hasPrefix("potential") == true
-      #expect(abs(predicted / error - 1) < (few ? 0.4 : 0.15), "\(o["name"]!): \(error), predicted \(predicted)")
+      #expect(abs(predicted / error - 1) < 0.15, "\(o["name"]!): \(error), predicted \(predicted)")
       let a = try #require(o["alignment"] as? [String: Any])
       #expect(try #require(a["cv2"] as? Double) > 0)
       #expect(try #require(a["predicted_cost_db"] as? Double) > 0)
@@ -83,19 +81,26 @@ private let accepted: [Case] = [
   }
 
   /// Means of squares move by what rounding does to the energy of the bands; the tangent alone says several times too little.
-  @Test func biasesOfQuadraticMeans() throws {
-    let list = "totaldissipation,structure(r=1:4),structure(p=3,r=2),kineticenergy,moments(order=2)"
-    // Walls: by waves a periodic field would be coded, whose smallest waves go altogether (limitations.md).
-    let walls = vector.replacingOccurrences(of: " --periodic xyz", with: "")
-    let first = try result("compress DIR/velocity.raw -o DIR/v.ald --psnr 40 --codec lot16 \(walls) --observe \(list)", ranks: 1)
-    let observables = try #require(first.fields[0]["observables"] as? [[String: Any]])
-    for o in observables {
-      let error = try #require(o["error"] as? Double), predicted = try #require(o["predicted_error"] as? Double)
-      #expect(predicted > 0.4 * error && predicted < 2.5 * error, "\(o["name"]!): \(error), predicted \(predicted)")
+  @Test(arguments: ["", "--periodic none"]) func biasesOfQuadraticMeans(_ faces: String) throws {
+    let wraps = faces.isEmpty, read = wraps ? vector : vector.replacingOccurrences(of: "--periodic xyz", with: faces)
+    let list = "totaldissipation,structure(r=1:4),structure(p=3,r=2),kineticenergy,moments(order=2),totalenstrophy" + (wraps ? ",spectrum" : "")
+    // With a wider zero bin, whose smallest waves go altogether, and without.
+    for psnr in [40, 60] {
+      let first = try result("compress DIR/velocity.raw -o DIR/v.ald --psnr \(psnr) --codec lot16 \(read) --observe \(list)", ranks: 1)
+      let observables = try #require(first.fields[0]["observables"] as? [[String: Any]])
+      #expect(observables.count == (wraps ? 7 : 6))
+      for o in observables {
+        let error = try #require(o["error"] as? Double), predicted = try #require(o["predicted_error"] as? Double)
+        // At faces, where bands of a block are not what they are inside, vorticity is taken too well at high quality.
+        let low = !wraps && psnr == 60 && (o["name"] as? String)?.hasPrefix("total") == true ? 0.2 : 0.4
+        #expect(predicted > low * error && predicted < 2.5 * error, "\(psnr) dB \(faces), \(o["name"]!): \(error), predicted \(predicted)")
+      }
     }
-    let before = try result("align DIR/velocity.raw --psnr 40 \(walls) --observe \(list)", ranks: 2)
-    let told = try #require(before.fields[0]["observables"] as? [[String: Any]])
-    for (o, t) in zip(observables, told).prefix(3) {
+    let coded = try result("compress DIR/velocity.raw -o DIR/v.ald --psnr 40 \(wraps ? "" : "--codec lot16 ")\(read) --observe \(list)", ranks: 1)
+    let before = try result("align DIR/velocity.raw --psnr 40 \(read) --observe \(list)", ranks: 2)
+    let observables = try #require(coded.fields[0]["observables"] as? [[String: Any]]), told = try #require(before.fields[0]["observables"] as? [[String: Any]])
+    // Of S_3 the coefficients say nothing, and beforehand its value is not known either: the tangent's part is all.
+    for (o, t) in zip(observables, told).prefix(wraps ? 7 : 3) where o["name"] as? String != "structure(p=3,r=2,epsilon=1e-06)" {
       let error = try #require(o["error"] as? Double), predicted = try #require(t["predicted_error"] as? Double)
       #expect(predicted > 0.3 * error && predicted < 3 * error, "\(o["name"]!): \(error), foretold \(predicted)")
     }

@@ -47,6 +47,24 @@ extension Promises {
       try place.run("verify @p.ald --against @in.h5", ranks: 3)
     }
 
+    /// Steps that choose between their modes and earlier steps: whatever is chosen, bounds hold and every step is found.
+    @Test(arguments: ["--psnr 60", "--rel 1e-4", "--psnr 90"])
+    func seriesThatMayBeSpectral(_ request: String) throws {
+      let place = try Workplace("temporal-spectral")
+      try Temporal.snapshot(place)
+      try place.run("compress @in.h5 -o @p.ald --report @p.json --temporal 4 \(request)")
+      let reports = try place.reports("p.json")
+      #expect(reports.contains { $0["transform"] as? String == "spectral" } && reports.allSatisfy { $0["bound_kept"] as? Bool == true })
+      for r in reports where r["transform"] as? String == "spectral" { #expect(Temporal.predicted([r]) == [false]) }
+      try place.run("verify @p.ald --against @in.h5", ranks: 2)
+      try place.run("decompress @p.ald -o @all.h5")
+      let all = try Snapshot.read(place.path("all.h5"), "flow")
+      try place.run("decompress @p.ald -o @3.h5 --steps 3:4", ranks: 3)
+      #expect(try Snapshot.read(place.path("3.h5"), "flow") == Values(.float32, [1, 2] + Temporal.shape, bits: Array(all.bits[3 * all.count / Temporal.steps..<4 * all.count / Temporal.steps])))
+      try place.run("compress @in.h5 -o @n.ald --temporal 4 \(request)", ranks: 3)
+      #expect(try place.bytes("n.ald") == place.bytes("p.ald"))
+    }
+
     /// A step, or a part of one, is what it is in the whole, from its key step on.
     @Test func anyStepAlone() throws {
       let place = try Workplace("temporal-access")

@@ -34,6 +34,11 @@ void ald_spectral_unturn(const ald_spectral_row *row, double *const *a);
 #define ALD_SPECTRAL_SUMS 8
 void ald_spectral_error(const double *c, size_t n, double inverse_step, int64_t *sums, double *largest);
 
+// The same by shell, for modes whose steps differ: per shell (|c|/step - |q|)^2 in 2^-32; for |q| = 1, 2, >= 3 their number and the sum of
+// d = |c|/step - |q| in 2^-16; for |q| >= 3 the sum of |q| and of |q| d. shell[i]: of mode i, two numbers each. Adds; order-free.
+#define ALD_SHELL_SUMS 9
+void ald_spectral_shell_errors(const double *c, const int32_t *shell, size_t modes, double inverse_step, int64_t *sums, double *largest);
+
 // A box of modes, coded by itself.
 typedef struct ald_spectral_piece {
   int64_t lower[3], extent[3];   // first index j and number of modes, slowest axis first

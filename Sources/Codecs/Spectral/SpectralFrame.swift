@@ -84,12 +84,15 @@ public final class SpectralFrame: @unchecked Sendable {
     let pointers = u.map { $0 as UnsafeMutablePointer<Double>? }
     withRow(z, y, box.lower.x, box.shape.x) { row in pointers.withUnsafeBufferPointer { ald_spectral_turn(row, $0.baseAddress!) } }
   }
+  /// Numbers in the basis to unitary numbers of the components, at the cells' centres.
+  public func unturn(_ z: Int, _ y: Int, _ box: Box, _ a: [UnsafeMutablePointer<Double>]) {
+    if basis == .plain || box.isEmpty { return }
+    let pointers = a.map { $0 as UnsafeMutablePointer<Double>? }
+    withRow(z, y, box.lower.x, box.shape.x) { row in pointers.withUnsafeBufferPointer { ald_spectral_unturn(row, $0.baseAddress!) } }
+  }
   /// And back, to coefficients whose transform (times nothing) is the field.
   public func backward(_ z: Int, _ y: Int, _ box: Box, _ a: [UnsafeMutablePointer<Double>]) {
-    if basis != .plain && !box.isEmpty {
-      let pointers = a.map { $0 as UnsafeMutablePointer<Double>? }
-      withRow(z, y, box.lower.x, box.shape.x) { row in pointers.withUnsafeBufferPointer { ald_spectral_unturn(row, $0.baseAddress!) } }
-    }
+    unturn(z, y, box, a)
     weigh(z, y, box, a, inverse: true)
   }
 }

@@ -16,21 +16,21 @@ import Statistics
 /// and the rest wherever an average straddles blocks. The decoder sees steps of bands only.
 /// - Source: Babai, On Lovasz' lattice reduction and the nearest lattice point problem (1986).
 struct Carriers {
-  let latents: TileLatents
+  let latents: any ShapedLatents
   let judge: Judge
   /// Observables that are carried.
   let observables: [Int]
-  /// Per stream of this rank, offsets of the carriers.
+  /// Per array of this rank, offsets of the carriers.
   private let places: [[Int]]
 
   /// - Parameter bands: `[component of the field][band]`.
-  init(_ bands: [[Bool]], for observables: [Int], _ judge: Judge, _ latents: TileLatents) {
+  init(_ bands: [[Bool]], for observables: [Int], _ judge: Judge, _ latents: any ShapedLatents) {
     self.judge = judge; self.latents = latents; self.observables = observables
-    let layout = latents.layout
-    places = layout.units.map { u in
-      let own = bands[layout.component(of: u)]
+    let exact = latents.exactBand
+    places = latents.arrays.indices.map { i in
+      let own = bands[latents.arrays[i].component]
       var list: [Int] = []
-      latents.eachBand(of: layout.box(of: u)) { if own[$1] { list.append($0) } }
+      if own.contains(true) { latents.eachBand(of: i) { if own[$1] || $1 == exact { list.append($0) } } }
       return list
     }
   }
@@ -82,18 +82,16 @@ struct Carriers {
   /// - Collective: all ranks.
   private func dot(_ a: [[Double]], _ b: [[Double]]) throws -> Double {
     var sum = ExactSum()
-    for (x, y) in zip(a, b) {
-      var s = 0.0
-      for i in x.indices { s += x[i] * y[i] }
-      sum.add(s)
-    }
+    // Exact: arrays may be cut by ranks.
+    for (x, y) in zip(a, b) { x.withUnsafeBufferPointer { x in y.withUnsafeBufferPointer { sum.addProducts(x, $0) } } }
     return try judge.domain.merged(sum).value
   }
 
-  /// Tiles that are 0 but for the carriers.
+  /// Arrays that are 0 but for the carriers.
   func dense(_ sparse: [[Double]]) -> [RawArray] {
-    sparse.indices.map { i in
-      let a = RawArray(box: latents.layout.box(of: latents.layout.units.lowerBound + i), elementSize: 8, zeroed: true)
+    let arrays = latents.arrays
+    return sparse.indices.map { i in
+      let a = RawArray(box: arrays[i].box, elementSize: 8, zeroed: true)
       for (k, place) in places[i].enumerated() { a.bound(to: Double.self)[place] = sparse[i][k] }
       return a
     }

@@ -114,16 +114,18 @@ private func stored(_ p: FieldPart, _ type: ScalarType) -> RawArray {
 /// What a restored view comes to, measured at encode time after rounding to the stored type.
 struct RestorationMeasure {
   let kinds: [RestorationKind]
+  /// On the domain, rounded to the stored type.
+  let values: FieldParts
   private(set) var maximumError = 0.0, rmse = 0.0
 
   /// - Collective: all ranks.
   init(_ restoration: FieldRestoration, _ original: FieldParts, _ decoded: FieldParts, _ type: ScalarType, _ domain: RankDomain) throws {
     kinds = restoration.kinds
-    let parts = try restoration.applied(to: decoded, on: domain)
+    values = try restoration.applied(to: decoded, on: domain).map { p in type == .float32 ? FieldPart(p.box, p.values.map { Double(Float($0)) }) : p }
     var sum = ExactSum(), count = 0, top = 0.0
-    for (p, o) in zip(parts, original) {
+    for (p, o) in zip(values, original) {
       for i in p.values.indices where o.values[i].isFinite {
-        let d = (type == .float32 ? Double(Float(p.values[i])) : p.values[i]) - o.values[i]
+        let d = p.values[i] - o.values[i]
         sum.add(d * d)
         count += 1
         top = max(top, abs(d))

@@ -8,7 +8,7 @@ import Statistics
 
 /// The latents of an orthonormal lapped transform where the encoder has them, one array of doubles per stream of this rank, and the
 /// fields they stand for.
-struct TileLatents {
+struct TileLatents: ShapedLatents {
   let layout: TileLayout
   let transform: LappedOrthogonalTransform
   let domain: RankDomain
@@ -63,6 +63,10 @@ struct TileLatents {
     }
     return try domain.parts(of: order.map { out[$0] }, in: boxes, type: .float64)
   }
+
+  var exactBand: Int? { nil }
+  var arrays: [(box: Box, component: Int)] { layout.units.map { (layout.box(of: $0), layout.component(of: $0)) } }
+  func eachBand(of i: Int, _ body: (_ offset: Int, _ band: Int) -> Void) { eachBand(of: layout.box(of: layout.units.lowerBound + i), body) }
 
   /// Calls `body` with the offset of each coefficient of a tile and its band.
   func eachBand(of box: Box, _ body: (_ offset: Int, _ band: Int) -> Void) {

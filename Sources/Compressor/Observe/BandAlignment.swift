@@ -13,7 +13,7 @@ import Statistics
 /// The transform is orthonormal, so G_D = I/(C N); G_P is taken as diagonal, one value g per band: closed form where there is one (separable
 /// observables, spectral symbols), else from random cotangents r = J^T M^1/2 xi, whose coefficients have mean square g. Observables are in
 /// units of their root mean square: P is the square of the relative L2 error.
-struct BandAlignment {
+struct BandAlignment: BandStatistics {
   /// An observable and, where known, its values at the field.
   struct Subject {
     let observable: any Observable
@@ -178,8 +178,10 @@ struct BandAlignment {
       sensitivities[j] = s
     }
   }
+  func sensitivity(_ j: Int) -> (mean: [Double], samples: [[Double]]) { (sensitivities[j].mean, sensitivities[j].samples) }
+
   /// Samples whose coefficients are held.
-  private static let keptSamples = 64
+  static let keptSamples = 64
 
   /// M^1/2 xi for unit scale, xi random signs by value or by cell of `domain`; a field has values in all cells of `grid`.
   ///
@@ -203,75 +205,6 @@ struct BandAlignment {
       return out
     })
   }
-
-  // MARK: classes
-
-  /// Bands of like sensitivity and variance, within half an octave, taken together.
-  struct Classes {
-    /// Class of each component and band.
-    let of: [Int]
-    let bands: BandSpectrum
-    /// g in units of the distortion, and variance, of each class by sample.
-    var sensitivities: [[Double]] = [], variances: [[Double]] = []
-    var counts: [Double] { bands.bands.map(\.count) }
-  }
-
-  func classes(_ j: Int) -> Classes {
-    let g = sensitivities[j].mean.map { $0 * values }
-    let top = g.max() ?? 0, high = variances.max() ?? 0
-    func step(_ v: Double, _ largest: Double) -> Int { v > 0 && largest > 0 ? max(-80, Int((2 * log2(v / largest)).rounded(.down))) : -81 }
-    var numbers: [[Int]: Int] = [:], of = [Int](repeating: -1, count: g.count)
-    for i in g.indices where counts[i] > 0 && sampledCounts.contains(where: { $0[i] > 0 }) {
-      let key = [step(g[i], top), step(variances[i], high)]
-      let n = numbers[key] ?? numbers.count
-      numbers[key] = n
-      of[i] = n
-    }
-    func merged(_ v: [Double], _ weights: [Double]) -> [Double] {
-      var s = [Double](repeating: 0, count: numbers.count), n = s
-      for i in of.indices where of[i] >= 0 { s[of[i]] += weights[i] * v[i]; n[of[i]] += weights[i] }
-      return zip(s, n).map { $1 > 0 ? $0 / $1 : 0 }
-    }
-    var n = [Double](repeating: 0, count: numbers.count)
-    for i in of.indices where of[i] >= 0 { n[of[i]] += counts[i] }
-    let means = merged(g, counts), spread = merged(variances, counts)
-    var out = Classes(of: of, bands: BandSpectrum(n.indices.map { .init(sensitivity: means[$0], count: n[$0], variance: spread[$0]) }))
-    out.sensitivities = sensitivities[j].samples.enumerated().map { t, s in merged(s.map { $0 * values }, sampledCounts[t]) }
-    out.variances = sampled.enumerated().map { t, s in merged(s, sampledCounts[t]) }
-    return out
-  }
-
-  /// Overlap of the dominant spaces of observable and rate: G_P and G_R = 1/variance (Fisher information of Gaussian latents), both whitened by
-  /// the quantiser, whose noise is the same in every coefficient. The distortion's is flat there: it has no such spaces.
-  func rateOverlap(_ c: Classes) -> Overlap {
-    let b = c.bands.bands
-    return Overlap(diagonal: b.map(\.sensitivity), b.map { $0.variance > 0 ? 1 / $0.variance : 0 }, counts: c.counts)
-  }
-
-  /// Overlap of the dominant spaces of variance (distortion) and sensitivity times variance (observable), whitened by the prior, with its
-  /// interval over the samples.
-  func overlap(_ j: Int, _ c: Classes, replicas: Int) throws -> (Overlap, Interval) {
-    let n = c.counts, g = c.bands.bands.map(\.sensitivity)
-    // A mean square over m latents has a relative standard error of sqrt(2/m).
-    var looked = [Double](repeating: 0, count: n.count)
-    for s in sampledCounts { for i in c.of.indices where c.of[i] >= 0 { looked[c.of[i]] += s[i] } }
-    let relative = looked.map { (2 / max(1, $0)).squareRoot() }
-    func overlap(_ h: [Double], _ k: [Double]) -> Overlap {
-      Overlap(diagonal: h, k, counts: n, errors: (zip(h, relative).map { $0 * $1 }, zip(k, relative).map { $0 * $1 }))
-    }
-    let h = c.bands.bands.map(\.variance), best = overlap(h, zip(h, g).map { $0 * $1 })
-    var units: [Int: [Double]] = [:]
-    for t in c.variances.indices {
-      let v = c.variances[t], s = c.sensitivities.isEmpty ? g : c.sensitivities[t]
-      units[t] = v + s + [1]
-    }
-    let k = n.count
-    let interval = try Bootstrap(replicas: replicas, seed: 2).intervals(units, reducer: SoleReducer()) { s in
-      let v = s[..<k].map { $0 / s[2 * k] }, g = s[k..<2 * k].map { $0 / s[2 * k] }
-      return [overlap(v, zip(v, g).map { $0 * $1 }).value]
-    }[0]
-    return (best, Interval(value: best.value, lower: min(interval.lower, best.value), upper: max(interval.upper, best.value)))
-  }
 }
 
 /// A piece of the grid as a domain of its own, whose faces do not wrap.
@@ -283,40 +216,5 @@ struct Patch {
       return .positions(Array(x[box.lower[a]..<box.upper[a]]))
     }
     domain = SoleDomain(Grid(shape: box.shape, dimensions: grid.dimensions), coordinates: Coordinates(axes))
-  }
-}
-
-/// The cheap form for the report of a job: the law's numbers and the overlap, from a few samples.
-extension ObservableReport.Alignment {
-  init(_ a: BandAlignment, _ j: Int, noise theta: Double) throws {
-    self.init()
-    let c = a.classes(j), (overlap, interval) = try a.overlap(j, c, replicas: 60)
-    k = overlap.rank
-    chance = overlap.chance
-    if overlap.verdict == .defined { self.overlap = overlap.value; ci = [interval.lower, interval.upper] }
-    let p = c.bands.prediction(weight: c.bands.spectrum.weight(normalised: 1), rate: .noise(theta))
-    cv2 = c.bands.spectrum.relativeVariance
-    maxGainDB = c.bands.maximumGain(rate: .noise(theta))
-    predictedCostDB = p.cost; predictedGainDB = p.gain; predictedCostBits = p.rateCost
-  }
-
-  /// The full form of the pre-flight, with intervals over the samples and a verdict.
-  init(_ a: BandAlignment, _ j: Int, noise theta: Double, name: String) throws {
-    self.init()
-    let c = a.classes(j), found = try a.overlap(j, c, replicas: 200)
-    let full = try LatentGeometry.Alignment(
-      observable: name, bands: c.bands, rate: .noise(theta), samples: c.sensitivities, overlap: found, bootstrap: Bootstrap(replicas: 200, seed: 1))
-    k = found.0.rank
-    chance = found.0.chance
-    if found.0.verdict == .defined { overlap = found.1.value; ci = [found.1.lower, found.1.upper] }
-    let rate = a.rateOverlap(c)
-    if rate.verdict == .defined { rateOverlap = rate.value }
-    func ends(_ i: Interval) -> [Double] { [i.lower, i.upper] }
-    cv2 = full.relativeVariance.value; cv2CI = ends(full.relativeVariance)
-    maxGainDB = full.maximumGain.value; maxGainCI = ends(full.maximumGain)
-    predictedCostDB = full.cost.value; predictedCostCI = ends(full.cost)
-    predictedGainDB = full.gain.value; predictedCostBits = full.rateCost.value
-    if let t = full.tenfold { tenfoldCostDB = t.cost; tenfoldCostBits = t.rateCost }
-    verdict = full.verdict
   }
 }

@@ -132,11 +132,24 @@ extension FieldObserver {
 
   /// Adds the predicted errors and the cheap form of the alignment: closed forms, and probes on a few samples.
   ///
+  /// - Parameter source: with components in the observables' order.
+  /// - Parameter spectral: what coded the field by its modes, and which of its components each of those is.
   /// - Collective: all ranks.
-  func align(_ reports: inout [ObservableReport], at point: OperatingPoint, _ source: FieldSource, ranks: borrowing Communicator) throws {
+  func align(
+    _ reports: inout [ObservableReport], at point: OperatingPoint, _ source: FieldSource, spectral: (encoder: SpectralEncoder, order: [Int])?,
+    ranks: borrowing Communicator
+  ) throws {
+    if let (s, order) = spectral, let pass = s.last {
+      let law = try SpectralLaw(s, pass, try subjects(), source, order: order, samples: 3, original: { original }, on: domain, ranks: ranks)
+      for j in reports.indices {
+        reports[j].predictedError = law.predictions[j]
+        reports[j].alignment = try .init(law.bands, j, noise: law.noise)
+      }
+      return
+    }
     let blocks = SampledBlocks(LappedOrthogonalTransform(blockEdge: point.edge, grid: source.grid), count: 3, ranks: ranks)
     let a = try BandAlignment(try subjects(), source, blocks, original: { original }, on: domain, ranks: ranks)
-    let rounding = try a.rounding(noise: point.noise)
+    let rounding = try a.rounding(at: point)
     for j in reports.indices {
       reports[j].predictedError = try a.error(j, rounding)
       reports[j].alignment = try .init(a, j, noise: point.noise)
@@ -149,13 +162,18 @@ struct OperatingPoint {
   /// Block edge: the transform's own, 16 where the field is coded by another member.
   let edge: Int
   let noise: Double
+  /// Whether the zero bin grows where few coefficients are active.
+  var widensZeroBin = false
 }
 
 extension FieldEncoder {
+  /// Of the transforms by tile.
+  var widensZeroBin: Bool { target.rmse != nil && target.pointwise == nil }
+
   /// nil where steps have nothing to trade: fields with missing values, lossless, constant and logarithmic ones.
   func operatingPoint(of e: EncodedField) -> OperatingPoint? {
     guard special == nil, !survey.unlisted, e.coding.member != .lossless, e.coding.member != .constant, !e.coding.logarithmic else { return nil }
-    if let edge = e.coding.member.blockEdge { return OperatingPoint(edge: edge, noise: e.coding.step * e.coding.step / 12) }
+    if let edge = e.coding.member.blockEdge { return OperatingPoint(edge: edge, noise: e.coding.step * e.coding.step / 12, widensZeroBin: widensZeroBin && shaping == nil) }
     let n = e.statistics.reduce(0) { $0 + $1.count }, square = e.statistics.reduce(0) { $0 + $1.sumSquaredError.value }
     return n > 0 && square > 0 ? OperatingPoint(edge: 16, noise: square / Double(n)) : nil
   }

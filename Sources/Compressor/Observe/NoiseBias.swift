@@ -3,8 +3,6 @@ import Observables
 
 /// What rounding with one step does to the latents of each component and band, on average: to second order noise biases means of squares.
 struct BandRounding {
-  /// Variance of the noise of an active latent, step^2/12.
-  let noise: Double
   /// Mean of y'^2 - y^2: uniform rounding adds energy where latents are far above the step, and takes it where they round to 0.
   let change: [Double]
   /// Mean of (y' - y)^2.
@@ -12,12 +10,18 @@ struct BandRounding {
 }
 
 extension BandAlignment {
-  /// From the latents of the samples, with shifts of the decoded magnitudes as the encoder takes them.
+  /// From the latents of the samples, with the zero bin and shifts of the decoded magnitudes as the encoder takes them.
   ///
   /// - Collective: all ranks.
-  func rounding(noise theta: Double) throws -> BandRounding {
-    let step = (12 * theta).squareRoot(), size = counts.count / components
-    func level(_ y: Double) -> Double { (abs(y) / step + 0.5).rounded(.down) }
+  func rounding(at point: OperatingPoint) throws -> BandRounding {
+    let theta = point.noise, step = (12 * theta).squareRoot(), size = counts.count / components
+    var zone = 0.0
+    if point.widensZeroBin {
+      let active = latents.map { [Double($0.reduce(0) { $0 + $1.values.count { abs($0) >= 0.5 * step } }), Double($0.reduce(0) { $0 + $1.values.count })] }
+      let n = try blocks.gathered(active, on: domain).reduce(into: [0.0, 0.0]) { s, list in if !list.isEmpty { s[0] += list[0]; s[1] += list[1] } }
+      zone = FieldEncoder.deadZone(active: n[1] > 0 ? n[0] / n[1] : 0, of: Int(values))
+    }
+    func level(_ y: Double) -> Double { max(0, (abs(y) / step + 0.5 - zone).rounded(.down)) }
     // |y|/step - |q| of levels 1, 2, 3 and above: how many, and their sum.
     let levels = latents.map { parts in
       var n = [Double](repeating: 0, count: 6)
@@ -48,8 +52,11 @@ extension BandAlignment {
         change[i] += list[2 * c * size + b]; error[i] += list[(2 * c + 1) * size + b]; n[i] += sampledCounts[t][i]
       } }
     }
-    func mean(_ s: [Double]) -> [Double] { zip(s, n).map { $1 > 0 ? $0 / $1 : 0 } }
-    return BandRounding(noise: theta, change: mean(change), error: mean(error))
+    // The noise of bands far above the step is known better than samples of it, where these are not all there is.
+    let whole = blocks.isWhole && blocks.boxes.count <= BandAlignment.keptSamples
+    return BandRounding(
+      change: zip(change, n).map { $1 > 0 ? $0 / $1 : 0 },
+      error: error.indices.map { n[$0] > 0 && (whole || variances[$0] < 16 * theta) ? error[$0] / n[$0] : min(theta, variances[$0]) })
   }
 
   /// Square of the relative error that observable j has to second order.
@@ -60,7 +67,17 @@ extension BandAlignment {
     guard s.meanSquare > 0 else { return 0 }
     if let response = s.response {
       func sums(_ v: [Double]) -> [Double] { s.forms.map { f in f.indices.reduce(0) { $0 + counts[$1] * f[$1] * v[$1] } } }
-      return max(0, response.meanSquare(sums(r.change), sums(r.error))) / s.meanSquare
+      var change = r.change
+      if response.isComplete, case .vector(let v) = s.value, v.count == 1 {
+        // Forms are diagonal: products of components, such as those of the vorticity, are left out of them. What is lost of the field itself,
+        // rho = -<y e> / <y^2> of a band, has them as the field has; noise has none.
+        let diagonal = response.meanSquare(sums(variances), s.forms.map { _ in 0 }).squareRoot(), share = diagonal > 0 ? abs(v[0]) / diagonal : 1
+        for i in change.indices where variances[i] > 0 {
+          let cross = r.change[i] - r.error[i]
+          change[i] = share * cross + (share - 1) * 0.25 * cross * cross / variances[i] + r.error[i]
+        }
+      }
+      return max(0, response.meanSquare(sums(change), sums(r.error))) / s.meanSquare
     }
     guard let o = s.shells, let value = s.value, let tones else { return 0 }
     let size = counts.count / components
@@ -70,12 +87,12 @@ extension BandAlignment {
     return o.meanSquare(of: value, shellEnergies: e) / s.meanSquare
   }
 
-  /// Relative error of observable j: the tangent's, every coefficient having noise of variance min(theta, its variance), and the bias.
+  /// Relative error of observable j: the tangent's and the bias.
   ///
   /// - Collective: all ranks.
   func error(_ j: Int, _ r: BandRounding) throws -> Double {
     var p = try bias(j, r)
-    for i in counts.indices { p += counts[i] * sensitivities[j].mean[i] * min(r.noise, variances[i]) }
+    for i in counts.indices { p += counts[i] * sensitivities[j].mean[i] * r.error[i] }
     return p.squareRoot()
   }
 }

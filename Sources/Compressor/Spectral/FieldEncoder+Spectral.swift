@@ -13,13 +13,22 @@ extension FieldEncoder {
   ///
   /// - Collective: all ranks.
   func runSpectral(_ coding: FieldCoding, ranks: borrowing Communicator, tiles: () throws -> EncodedField) throws -> EncodedField {
+    if let s = spectral, s.shaping != nil {
+      guard let pass = try s.aimed(coding, ranks: ranks) else { throw Failure(.boundViolated, "\(source.name): no steps of shells meet --\(target.bound.kind)") }
+      return try s.encode(from: pass, coding, ranks: ranks)
+    }
+    spectral = nil
+    func chosen(_ s: SpectralEncoder, _ e: EncodedField) -> EncodedField {
+      if decoded != nil { spectral = s }
+      return e
+    }
     if forced == .spectral {
       guard suitsSpectral else {
         throw Failure(.usage, "--codec spectral: \(source.name) has missing values, does not wrap along every axis (--periodic), or is coded by logarithms")
       }
       let s = try phases.measure("transform") { try SpectralEncoder(self, ranks: ranks) }
       guard let pass = try s.aimed(coding, ranks: ranks) else { throw Failure(.usage, "--codec spectral cannot meet --\(target.bound.kind) on \(source.name): coefficients of more than 28 bits, or too few of them for the rate") }
-      return try s.encode(from: pass, coding, ranks: ranks)
+      return chosen(s, try s.encode(from: pass, coding, ranks: ranks))
     }
     guard weighsSpectral else { return try tiles() }
     let trial = try bankTrial(ranks: ranks), bits = target.rate ?? trial.score
@@ -27,13 +36,17 @@ extension FieldEncoder {
     // In bits per value; outliers are left out on both sides.
     let gain = trial.score - s.score(of: pass)
     // Prediction from earlier steps, which members by tile alone have, about halves their bits.
-    if history != nil { return gain > 0.5 * bits ? try s.encode(from: pass, coding, ranks: ranks) : try tiles() }
+    if history != nil { return gain > 0.5 * bits ? chosen(s, try s.encode(from: pass, coding, ranks: ranks)) : try tiles() }
     if gain < -0.3 * bits { return try tiles() }
-    let spectral = try s.encode(from: pass, coding, ranks: ranks)
-    if gain > 0.2 * bits { return spectral }
+    let modes = try s.encode(from: pass, coding, ranks: ranks)
+    if gain > 0.2 * bits { return chosen(s, modes) }
+    // Both leave decoded values behind: those of the better one are wanted.
+    let values = decoded?.array
     let tiled = try tiles()
-    if target.rate != nil, let a = spectral.rmse, let b = tiled.rmse { return a < b ? spectral : tiled }
-    return storedBytes(spectral) < storedBytes(tiled) ? spectral : tiled
+    var better = storedBytes(modes) < storedBytes(tiled)
+    if target.rate != nil, let a = modes.rmse, let b = tiled.rmse { better = a < b }
+    if better, let values, let decoded { for i in values.indices { decoded[i] = values[i] } }
+    return better ? chosen(s, modes) : tiled
   }
 
   /// `nil` where it is of no use to try.
@@ -51,7 +64,10 @@ extension FieldEncoder {
   /// - Collective: all ranks.
   func spectralPreview(against trial: BankTrial, ranks: borrowing Communicator) throws -> SpectralEncoder.Pass? {
     guard weighsSpectral, let (s, pass) = try spectralPass(FieldCoding(member: .spectral, workType: .float64), against: trial, ranks: ranks) else { return nil }
-    return s.score(of: pass) < trial.score ? pass : nil
+    guard s.score(of: pass) < trial.score else { return nil }
+    s.last = pass
+    spectral = s
+    return pass
   }
 }
 

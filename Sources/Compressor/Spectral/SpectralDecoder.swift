@@ -37,8 +37,12 @@ final class SpectralDecoder {
     try ranks.agree { try check(chunks.count) }
     let boxes = wanted[mine].map(\.boxes), flat = boxes.flatMap { $0 }
     let pieces = flat.map { b in (0..<components).map { _ in RawArray(box: transform.place(b), elementSize: 4) } }
+    var weights: ShellWeights?
     try ranks.agree {
       var header: (ClassTables, SpectralScales)?
+      try named(nil) {
+        if !coding.shellWeights.isEmpty { weights = try ShellWeights(serialised: coding.shellWeights, components: components, radius: all.radius) }
+      }
       try named(nil) { header = (try ClassTables(serialised: coding.tables), try SpectralScales(serialised: coding.model, components: components, radius: all.radius)) }
       let (tables, scales) = header!
       let coder = SpectralCoder(all, components: components, scales: scales)
@@ -63,7 +67,11 @@ final class SpectralDecoder {
     let frame = SpectralFrame(whole, settings.basis, axes: settings.axes, spacing: settings.spacing), n = box.shape
     if !box.isEmpty {
       parallelFor(n.z, threads: threads) { z in
-        for y in 0..<n.y { frame.backward(box.lower.z + z, box.lower.y + y, box, numbers.map { $0.bound(to: Double.self) + (z * n.y + y) * 2 * n.x }) }
+        for y in 0..<n.y {
+          let rows = numbers.map { $0.bound(to: Double.self) + (z * n.y + y) * 2 * n.x }
+          weights?.divide(all, box.lower.z + z, box.lower.y + y, box, rows)
+          frame.backward(box.lower.z + z, box.lower.y + y, box, rows)
+        }
       }
     }
     values = try zip(numbers, settings.means).map { try transform.backward($0, adding: $1, as: type, ranks: ranks) }

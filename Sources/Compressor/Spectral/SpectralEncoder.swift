@@ -12,16 +12,28 @@ import Statistics
 /// Every decision comes from integer sums over modes, so the bytes are the same for any ranks and threads.
 final class SpectralEncoder {
   unowned let encoder: FieldEncoder
-  private let transform: SpectralTransform
+  let transform: SpectralTransform
   /// Basis, spacing and means; the set is that of a pass.
-  private let settings: SpectralSettings
-  private let frame: SpectralFrame
+  let settings: SpectralSettings
+  let frame: SpectralFrame
   /// Of each component the unitary numbers of this rank's modes.
-  private var coefficients: [RawArray]
+  private(set) var coefficients: [RawArray]
+  /// What is quantised: those, moved and weighted by `shaping`.
+  private(set) var numbers: [RawArray]
+  /// Steps of shells; `nil`: one for all.
+  private(set) var shaping: SpectralShaping?
+  /// The newest pass that was finished, where somebody will look at it.
+  var last: Pass?
   /// Values of the field.
   let count: Int
   private var metric: [Double] { SpectralModes.metric(transform.shape, spacing: settings.spacing) }
-  private var components: Int { coefficients.count }
+  let components: Int
+  /// Whether modes are asked for when the field is coded.
+  private var isLookedAt: Bool { encoder.decoded != nil }
+  /// Every mode of the field.
+  var everything: SpectralModes {
+    SpectralModes(shape: transform.shape, metric: metric, extent: transform.shape, radius: SpectralSettings.largestRadius)
+  }
 
   /// What a pass coded, before it is decoded.
   struct Pass {
@@ -37,6 +49,8 @@ final class SpectralEncoder {
     var streamBytes: Int, bytes: Int
     /// By the coefficients, without outliers.
     var rmse: Double
+    /// `nil`: one step for all.
+    var weights: ShellWeights?
   }
 
   /// - Collective: all ranks.
@@ -44,6 +58,7 @@ final class SpectralEncoder {
     self.encoder = encoder
     let shape = encoder.layout.grid.shape, source = encoder.source
     count = encoder.layout.grid.count * source.components
+    components = source.components
     let transform = try SpectralTransform(shape, modes: SpectralModes.all(shape), ranks: ranks)
     self.transform = transform
     let plan = try Redistribution(have: source.boxes, want: [transform.rows], grid: Grid(shape: shape), ranks: ranks)
@@ -59,11 +74,36 @@ final class SpectralEncoder {
     let means = coefficients.map { transform.mine.contains(origin) ? $0.bound(to: Double.self)[$0.box.offset(of: place)] / Double(shape.product) : 0 }
     s.means = try ranks.allReduce(means, .sum)
     (settings, frame) = try SpectralEncoder.basis(s, encoder, transform, coefficients, ranks: ranks)
+    numbers = coefficients
     eachRow { z, y, rows in frame.forward(z, y, transform.mine, rows) }
   }
 
+  /// Where this rank's numbers have the place of the mean, which is none of them.
+  var meanOffset: Int? {
+    let origin = Index3(0, 0, 0)
+    return transform.mine.contains(origin) ? coefficients[0].box.offset(of: transform.place(Box(lower: origin, upper: Index3(1, 1, 1))).lower) : nil
+  }
+
+  /// Sets the steps of shells for the passes that follow.
+  func shape(_ s: SpectralShaping?) {
+    shaping = s
+    numbers = coefficients
+    guard let s else { return }
+    numbers = coefficients.map(\.duplicate)
+    if let change = s.change {
+      for (a, d) in zip(numbers, change) {
+        let p = a.bound(to: Double.self), q = d.bound(to: Double.self)
+        for i in 0..<a.count { p[i] += q[i] }
+        // That of the mean goes to the settings.
+        if let mean = meanOffset { p[mean] = 0 }
+      }
+    }
+    let modes = everything
+    SpectralEncoder.eachRow(transform.mine, numbers, threads: encoder.threads) { z, y, rows in s.weights.multiply(modes, z, y, transform.mine, rows) }
+  }
+
   /// Calls `body` for each row (z, y) of this rank's modes with the place of its numbers in each array.
-  private static func eachRow(_ box: Box, _ arrays: [RawArray], threads: Int, _ body: (Int, Int, [UnsafeMutablePointer<Double>]) -> Void) {
+  static func eachRow(_ box: Box, _ arrays: [RawArray], threads: Int, _ body: (Int, Int, [UnsafeMutablePointer<Double>]) -> Void) {
     let n = box.shape
     if box.isEmpty { return }
     parallelFor(n.z, threads: threads) { z in
@@ -135,6 +175,10 @@ final class SpectralEncoder {
 
   /// - Collective: all ranks.
   func error(_ step: Double, ranks: borrowing Communicator) throws -> StepError {
+    if let shaping {
+      let e = try shellErrors(step, ranks: ranks)
+      return e.stepError(shaping, values: count)
+    }
     let planes = transform.mine.isEmpty ? 0 : transform.mine.shape.z
     let slots = Slots<([Int64], Double)>(planes, ([Int64](repeating: 0, count: Int(ALD_SPECTRAL_SUMS)), 0))
     parallelFor(planes, threads: encoder.threads) { z in
@@ -191,12 +235,13 @@ final class SpectralEncoder {
   ///
   /// - Collective: all ranks.
   func aimed(_ start: FieldCoding, ranks: borrowing Communicator) throws -> Pass? {
+    if let fixed = shaping?.fixed { return try code(start, step: fixed.step, ranks: ranks) }
     if let rate = encoder.target.rate { return try atRate(rate, start, ranks: ranks) }
-    var wanted = encoder.target.rmse!
+    var wanted = encoder.target.rmse! * (shaping?.aim ?? 1)
     var step = try encoder.phases.measure("step") { try solve(wanted, ranks: ranks) }
     if let bound = encoder.target.pointwise {
       for _ in 0..<2 {
-        wanted = bound / SpectralEncoder.boundOverRmse(active: try error(step, ranks: ranks).active)
+        wanted = bound / SpectralEncoder.boundOverRmse(active: try error(step, ranks: ranks).active) * (shaping?.aim ?? 1)
         step = try encoder.phases.measure("step") { try solve(wanted, from: step, ranks: ranks) }
       }
     }
@@ -243,10 +288,13 @@ final class SpectralEncoder {
     let e = try error(step, ranks: ranks)
     guard e.largest < SpectralEncoder.most, step > 0, step.isFinite else { return nil }
     let k = quantiser(step: step, shifts: e.shifts), box = transform.mine, shape = transform.shape
-    let integers = quantise(coefficients, k, threads: encoder.threads)
+    let integers = quantise(numbers, k, threads: encoder.threads)
     // The set: every mode up to the last one that is not zero.
     var s = settings
-    let everything = SpectralModes(shape: shape, metric: metric, extent: shape, radius: SpectralSettings.largestRadius)
+    if let change = shaping?.change {
+      let moved = try ranks.allReduce(change.map { a in meanOffset.map { a.bound(to: Double.self)[$0] } ?? 0 }, .sum)
+      for c in moved.indices { s.means[c] += moved[c] / Double(shape.product).squareRoot() }
+    }
     if !box.isEmpty { for q in integers { everything.raise(&s.extent, &s.radius, q.bound(to: Int32.self), box) } }
     let limits = try ranks.allReduce([s.extent.z, s.extent.y, s.extent.x, s.radius], .max)
     s.extent = Index3(limits[0], limits[1], limits[2]); s.radius = limits[3]
@@ -315,12 +363,13 @@ final class SpectralEncoder {
     coding.step = step
     coding.shifts = e.shifts
     coding.settings = s.serialised
+    if let weights = shaping?.weights, !weights.isFlat, s.radius > 0 { coding.shellWeights = weights.serialised(radius: s.radius) }
     coding.model = scales.serialised(components: components)
     coding.tables = tables.serialised
     let bytes = try ranks.allReduce(payloads.array.reduce(0) { $0 + $1.count }, .sum)
     return Pass(
       coding: coding, settings: s, chunks: chunks, mine: mine, payloads: payloads.array, integers: integers, streamBytes: bytes,
-      bytes: bytes + coding.serialised.count + 6 * chunks.count + 16, rmse: e.rmse)
+      bytes: bytes + coding.serialised.count + 6 * chunks.count + 16, rmse: e.rmse, weights: shaping?.weights)
   }
 
   // MARK: decoding again
@@ -341,8 +390,12 @@ final class SpectralEncoder {
       return a
     }
     if last { pass.integers = [] }
-    SpectralEncoder.eachRow(coded.mine, numbers, threads: encoder.threads) { z, y, rows in frame.backward(z, y, coded.mine, rows) }
-    return try zip(numbers, settings.means).map { try coded.backward($0, adding: $1, as: encoder.source.type, ranks: ranks) }
+    let modes = everything
+    SpectralEncoder.eachRow(coded.mine, numbers, threads: encoder.threads) { z, y, rows in
+      pass.weights?.divide(modes, z, y, coded.mine, rows)
+      frame.backward(z, y, coded.mine, rows)
+    }
+    return try zip(numbers, pass.settings.means).map { try coded.backward($0, adding: $1, as: encoder.source.type, ranks: ranks) }
   }
 
   /// Decodes a pass, finds outliers, and puts the streams in order.
@@ -350,6 +403,7 @@ final class SpectralEncoder {
   /// - Parameter last: whether this pass is taken whatever it comes to; then its modes are let go of.
   /// - Collective: all ranks.
   private func finished(_ pass: inout Pass, last: Bool, ranks: borrowing Communicator) throws -> EncodedField {
+    if isLookedAt { self.last = pass }
     let layout = encoder.layout, target = encoder.target, source = encoder.source
     var statistics = [ErrorStatistics](repeating: encoder.emptyStatistics(), count: layout.components)
     var outliers: [[UInt8]] = []
@@ -404,10 +458,10 @@ final class SpectralEncoder {
   ///
   /// - Collective: all ranks.
   func encode(from first: consuming Pass, _ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
-    let last = encoder.target.pointwise != nil || encoder.target.rate != nil
-    if last { coefficients = [] }
+    let once = encoder.target.pointwise != nil || encoder.target.rate != nil || shaping?.fixed != nil, last = once && !isLookedAt
+    if last { coefficients = []; numbers = [] }
     var pass = first, out = try finished(&pass, last: last, ranks: ranks)
-    guard !last, let wanted = encoder.target.rmse else { return out }
+    guard !once, let wanted = encoder.target.rmse else { return out }
     // Rounding to the stored type adds to the error of the coefficients.
     for _ in 0..<6 {
       guard let rmse = out.rmse, rmse > wanted, let next = try code(start, step: pass.coding.step * wanted / rmse * 0.9997, ranks: ranks) else { break }

@@ -1,0 +1,125 @@
+import Codecs
+import Glibc
+import LatentGeometry
+import Reduction
+import Statistics
+
+/// Latents that share a sensitivity and a variance, and samples of them: what the law and its intervals are made from.
+///
+/// Bands are those of a lapped transform, or shells of modes; all lists are `[component][band]`, one after another.
+protocol BandStatistics {
+  /// g of every band of observable j, and estimates of it from each sample (none where it does not come from samples).
+  func sensitivity(_ j: Int) -> (mean: [Double], samples: [[Double]])
+  /// Mean square of the coefficients, in all, and per sample.
+  var variances: [Double] { get }
+  var sampled: [[Double]] { get }
+  /// Latents in the field and in each sample.
+  var counts: [Double] { get }
+  var sampledCounts: [[Double]] { get }
+  /// Values of the field, C N.
+  var values: Double { get }
+}
+
+/// Bands of like sensitivity and variance, within half an octave, taken together.
+struct BandClasses {
+  /// Class of each component and band.
+  let of: [Int]
+  let bands: BandSpectrum
+  /// g in units of the distortion, and variance, of each class by sample.
+  var sensitivities: [[Double]] = [], variances: [[Double]] = []
+  var counts: [Double] { bands.bands.map(\.count) }
+}
+
+extension BandStatistics {
+  func classes(_ j: Int) -> BandClasses {
+    let (mean, samples) = sensitivity(j), g = mean.map { $0 * values }
+    let top = g.max() ?? 0, high = variances.max() ?? 0
+    func step(_ v: Double, _ largest: Double) -> Int { v > 0 && largest > 0 ? max(-80, Int((2 * log2(v / largest)).rounded(.down))) : -81 }
+    var numbers: [[Int]: Int] = [:], of = [Int](repeating: -1, count: g.count)
+    for i in g.indices where counts[i] > 0 && sampledCounts.contains(where: { $0[i] > 0 }) {
+      let key = [step(g[i], top), step(variances[i], high)]
+      let n = numbers[key] ?? numbers.count
+      numbers[key] = n
+      of[i] = n
+    }
+    func merged(_ v: [Double], _ weights: [Double]) -> [Double] {
+      var s = [Double](repeating: 0, count: numbers.count), n = s
+      for i in of.indices where of[i] >= 0 { s[of[i]] += weights[i] * v[i]; n[of[i]] += weights[i] }
+      return zip(s, n).map { $1 > 0 ? $0 / $1 : 0 }
+    }
+    var n = [Double](repeating: 0, count: numbers.count)
+    for i in of.indices where of[i] >= 0 { n[of[i]] += counts[i] }
+    let means = merged(g, counts), spread = merged(variances, counts)
+    var out = BandClasses(of: of, bands: BandSpectrum(n.indices.map { .init(sensitivity: means[$0], count: n[$0], variance: spread[$0]) }))
+    out.sensitivities = samples.enumerated().map { t, s in merged(s.map { $0 * values }, sampledCounts[t]) }
+    out.variances = sampled.enumerated().map { t, s in merged(s, sampledCounts[t]) }
+    return out
+  }
+
+  /// Overlap of the dominant spaces of observable and rate: G_P and G_R = 1/variance (Fisher information of Gaussian latents), both whitened by
+  /// the quantiser, whose noise is the same in every coefficient. The distortion's is flat there: it has no such spaces.
+  func rateOverlap(_ c: BandClasses) -> Overlap {
+    let b = c.bands.bands
+    return Overlap(diagonal: b.map(\.sensitivity), b.map { $0.variance > 0 ? 1 / $0.variance : 0 }, counts: c.counts)
+  }
+
+  /// Overlap of the dominant spaces of variance (distortion) and sensitivity times variance (observable), whitened by the prior, with its
+  /// interval over the samples.
+  func overlap(_ j: Int, _ c: BandClasses, replicas: Int) throws -> (Overlap, Interval) {
+    let n = c.counts, g = c.bands.bands.map(\.sensitivity)
+    // A mean square over m latents has a relative standard error of sqrt(2/m).
+    var looked = [Double](repeating: 0, count: n.count)
+    for s in sampledCounts { for i in c.of.indices where c.of[i] >= 0 { looked[c.of[i]] += s[i] } }
+    let relative = looked.map { (2 / max(1, $0)).squareRoot() }
+    func overlap(_ h: [Double], _ k: [Double]) -> Overlap {
+      Overlap(diagonal: h, k, counts: n, errors: (zip(h, relative).map { $0 * $1 }, zip(k, relative).map { $0 * $1 }))
+    }
+    let h = c.bands.bands.map(\.variance), best = overlap(h, zip(h, g).map { $0 * $1 })
+    var units: [Int: [Double]] = [:]
+    for t in c.variances.indices {
+      let v = c.variances[t], s = c.sensitivities.isEmpty ? g : c.sensitivities[t]
+      units[t] = v + s + [1]
+    }
+    let k = n.count
+    let interval = try Bootstrap(replicas: replicas, seed: 2).intervals(units, reducer: SoleReducer()) { s in
+      let v = s[..<k].map { $0 / s[2 * k] }, g = s[k..<2 * k].map { $0 / s[2 * k] }
+      return [overlap(v, zip(v, g).map { $0 * $1 }).value]
+    }[0]
+    return (best, Interval(value: best.value, lower: min(interval.lower, best.value), upper: max(interval.upper, best.value)))
+  }
+}
+
+/// The cheap form for the report of a job: the law's numbers and the overlap, from a few samples.
+extension ObservableReport.Alignment {
+  init(_ a: some BandStatistics, _ j: Int, noise theta: Double) throws {
+    self.init()
+    let c = a.classes(j), (overlap, interval) = try a.overlap(j, c, replicas: 60)
+    k = overlap.rank
+    chance = overlap.chance
+    if overlap.verdict == .defined { self.overlap = overlap.value; ci = [interval.lower, interval.upper] }
+    let p = c.bands.prediction(weight: c.bands.spectrum.weight(normalised: 1), rate: .noise(theta))
+    cv2 = c.bands.spectrum.relativeVariance
+    maxGainDB = c.bands.maximumGain(rate: .noise(theta))
+    predictedCostDB = p.cost; predictedGainDB = p.gain; predictedCostBits = p.rateCost
+  }
+
+  /// The full form of the pre-flight, with intervals over the samples and a verdict.
+  init(_ a: some BandStatistics, _ j: Int, noise theta: Double, name: String) throws {
+    self.init()
+    let c = a.classes(j), found = try a.overlap(j, c, replicas: 200)
+    let full = try LatentGeometry.Alignment(
+      observable: name, bands: c.bands, rate: .noise(theta), samples: c.sensitivities, overlap: found, bootstrap: Bootstrap(replicas: 200, seed: 1))
+    k = found.0.rank
+    chance = found.0.chance
+    if found.0.verdict == .defined { overlap = found.1.value; ci = [found.1.lower, found.1.upper] }
+    let rate = a.rateOverlap(c)
+    if rate.verdict == .defined { rateOverlap = rate.value }
+    func ends(_ i: Interval) -> [Double] { [i.lower, i.upper] }
+    cv2 = full.relativeVariance.value; cv2CI = ends(full.relativeVariance)
+    maxGainDB = full.maximumGain.value; maxGainCI = ends(full.maximumGain)
+    predictedCostDB = full.cost.value; predictedCostCI = ends(full.cost)
+    predictedGainDB = full.gain.value; predictedCostBits = full.rateCost.value
+    if let t = full.tenfold { tenfoldCostDB = t.cost; tenfoldCostBits = t.rateCost }
+    verdict = full.verdict
+  }
+}
