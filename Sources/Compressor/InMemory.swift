@@ -27,13 +27,13 @@ public func encodeField(
   return try encoder.encode(ranks: ranks)
 }
 
-/// The same with observables to be kept and views to be restored, as by `--keep` and `--restoration`; unit spacing.
+/// The same with observables to be kept, views to be restored and a fitted filter, as by `--keep`, `--restoration` and `--filter`; unit spacing.
 ///
 /// - Throws: `Failure`: usage for what cannot be kept or restored, boundViolated with the best that can be had.
 /// - Collective: all ranks.
 public func encodeField(
   _ source: FieldSource, as d: FieldDescription, bound: ErrorBound, keep: [KeepTarget], restoration: Set<RestorationKind> = [],
-  member: FieldCoding.Member? = nil, threads: Int = 1, verify: Bool = true, phases: PhaseClock = PhaseClock(), ranks: borrowing Communicator
+  filter: Bool = false, member: FieldCoding.Member? = nil, threads: Int = 1, verify: Bool = true, phases: PhaseClock = PhaseClock(), ranks: borrowing Communicator
 ) throws -> EncodedField {
   var request = AlignedRequest(d, observing: .init(observables: [], names: [], coordinates: .unit))
   request.kept = try ranks.agree {
@@ -41,6 +41,7 @@ public func encodeField(
     return try keptObservables(keep.map { try KeepRequest($0, catalogue) }, d, bound: bound)
   }
   request.restoration = restorationKinds(restoration, d)
+  request.correctors = filter ? [.filter] : []
   return try encodeAligned(request, source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks).field
 }
 

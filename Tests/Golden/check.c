@@ -313,6 +313,43 @@ static void logarithm(int log_size, int size) {
   result(name, l, (size_t)size * CELLS);
 }
 
+// Complex lines of n points side by side, forward and back.
+static void fourier(int n, int size) {
+  enum { LINES = 5 };
+  double *d = need(16 * (size_t)n * LINES), *back = need(16 * (size_t)n * LINES);
+  float *f = (float *)d;
+  char name[64];
+  size_t none = 0;
+  for (int i = 0; i < 2 * n * LINES; i++) {
+    const double v = corner(i, n, 5);
+    if (size == 4) f[i] = (float)v; else d[i] = v;
+  }
+  ald_fft *plan = ald_fft_create(n, size);
+  if (!plan) fail("plan");
+  snprintf(name, sizeof name, "fourier %d of %d bits", n, size * 8);
+  stream(name, NULL, &none);
+  ald_fft_lines(plan, 0, d, LINES, back, LINES, LINES);
+  ald_fft_lines(plan, 1, back, LINES, back, LINES, LINES);
+  result(name, back, 2 * (size_t)size * (size_t)n * LINES);
+  ald_fft_free(plan);
+}
+
+// One layer of a network of 3^3 taps, rectified with a skip.
+static void network(void) {
+  enum { N = 6, M = N + 2, IN = 24, OUT = 32, PADDED = 32 };
+  float *in = need(4 * M * M * M * PADDED), *out = need(4 * N * N * N * OUT), *weights = need(4 * 27 * IN * OUT), *bias = need(4 * OUT);
+  const int32_t m[3] = {M, M, M}, n[3] = {N, N, N}, margin[3] = {1, 1, 1};
+  size_t none = 0;
+  for (int i = 0; i < M * M * M; i++) for (int c = 0; c < IN; c++) in[i * PADDED + c] = (float)corner(i, c, 6);
+  for (int i = 0; i < 27 * IN * OUT; i++) weights[i] = (float)corner(i, 1, 7);
+  for (int i = 0; i < OUT; i++) bias[i] = (float)corner(i, 2, 7);
+  const ald_convolution k = {{3, 3, 3}, IN, PADDED, OUT, weights, bias};
+  stream("network", NULL, &none);
+  ald_convolve(&k, in, m, n, out);
+  ald_rectify(out, n, OUT, in, margin);
+  result("network", out, 4 * N * N * N * OUT);
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) fail("usage: check DIR [write]");
   char path[4096];
@@ -336,6 +373,11 @@ int main(int argc, char **argv) {
   logarithm(4, 4);
   logarithm(8, 4);
   logarithm(8, 8);
+  fourier(120, 8);
+  fourier(91, 8);
+  fourier(74, 8);
+  fourier(64, 4);
+  network();
   if (!writing && fgetc(file) != EOF) fail("kernels.bin holds more");
   fclose(file);
   printf("%d digests, %d different\n", count, failures);

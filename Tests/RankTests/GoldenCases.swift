@@ -20,6 +20,7 @@ enum GoldenCases {
     var components = 1
     var keep: [KeepTarget] = []
     var restoration: Set<RestorationKind> = []
+    var filter = false
     /// From the smooth field to what is special about this one.
     var value: @Sendable (Double, Index3) -> Double = { v, _ in v }
   }
@@ -47,6 +48,14 @@ enum GoldenCases {
     Golden(name: "spectral", shape: [3, 20, 24, 26], bound: .psnr(55), member: .spectral, periodic: Grid.Periodicity(true, true, true), components: 3),
     Golden(name: "spectral-plane", shape: [2, 35, 44], type: .float64, bound: .relative(1e-3), member: .spectral, periodic: Grid.Periodicity(true, true, true),
            components: 2),
+    Golden(name: "shells", shape: [2, 32, 32, 32], bound: .psnr(45), member: .spectral, periodic: Grid.Periodicity(true, true, true), components: 2,
+           keep: [KeepTarget(observable: "box16", error: 1e-6)]),
+    Golden(name: "counts", shape: [64, 72], bound: .psnr(100),
+           value: { _, i in
+             let q = Double(2 * i.y) / 63 - 1, r = Double(2 * i.x) / 71 - 1
+             return Double(10 + SplitMix64.hash(3, i.y * 72 + i.x) % 30) * (271.3 + 9.1 * q * q + 8.7 * r * r + 1.3 * q * r - 0.9 * r)
+           }),
+    Golden(name: "filter", shape: [2, 48, 48, 48], bound: .psnr(45), member: .lapped16, components: 2, filter: true),
   ]
 
   static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Golden")
@@ -97,7 +106,7 @@ enum GoldenCases {
   }
 
   static func encoded(_ g: Golden, _ ranks: borrowing Communicator) throws -> EncodedField {
-    try encodeField(source(g, ranks), as: description(g), bound: g.bound, keep: g.keep, restoration: g.restoration, member: g.member, ranks: ranks)
+    try encodeField(source(g, ranks), as: description(g), bound: g.bound, keep: g.keep, restoration: g.restoration, filter: g.filter, member: g.member, ranks: ranks)
   }
 
   /// A number that depends on every bit of every value and its place, and not on the cutting.
