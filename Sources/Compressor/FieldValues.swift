@@ -28,7 +28,7 @@ struct TileWalk {
   init(grid: Grid, wanted: Box, ranks: borrowing Communicator) throws {
     tiles = TileGrid(shape: grid.shape)
     let list = wanted == grid.box ? Array(0..<tiles.count) : tiles.tiles(touching: wanted)
-    let mine = list[list.count * ranks.rank / ranks.size..<list.count * (ranks.rank + 1) / ranks.size]
+    let mine = list[ranks.share(of: list.count)]
     var found: [Region] = []
     var start = mine.startIndex
     while start < mine.endIndex {
@@ -170,7 +170,7 @@ final class ContainerValues: FieldValues {
         all.formUnion(walk.tiles.tiles(touching: walk.tiles.box(t).dilated(by: transform.synthesisHalo, in: grid), periodic: grid.periodic))
       }
       let list = all.sorted()
-      needed = Array(list[list.count * ranks.rank / ranks.size..<list.count * (ranks.rank + 1) / ranks.size])
+      needed = Array(list[ranks.share(of: list.count)])
     }
     surroundings = try stage(transform, needed, mine, whole: wanted == grid.box, for: walk.regions.map(\.box), ranks: ranks)
     // The wavelet needs memory that may be missing.
@@ -206,10 +206,10 @@ final class ContainerValues: FieldValues {
       func around(_ tiles: [Int], _ halo: Int) -> [Int] {
         Set(tiles.flatMap { walk.tiles.tiles(touching: walk.tiles.box($0).dilated(by: halo, in: grid), periodic: grid.periodic) }).sorted()
       }
-      func share(_ list: [Int]) -> [Int] { Array(list[list.count * ranks.rank / ranks.size..<list.count * (ranks.rank + 1) / ranks.size]) }
       let first = around(walk.tiles.tiles(touching: wanted), network.shape.reach)
-      valued = share(first)
-      needed = share(around(first, transform.synthesisHalo))
+      valued = Array(first[ranks.share(of: first.count)])
+      let second = around(first, transform.synthesisHalo)
+      needed = Array(second[ranks.share(of: second.count)])
     }
     let boxes = valued.map { walk.tiles.box($0) }
     let coefficients = try stage(transform, needed, mine, whole: wanted == grid.box, for: boxes, ranks: ranks)

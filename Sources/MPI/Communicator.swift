@@ -27,6 +27,9 @@ public struct Communicator: ~Copyable {
   private init() { handle = cmpi_comm_null(); owned = false; rank = 0; size = 1 }
   var isAlone: Bool { handle == cmpi_comm_null() }
 
+  /// This rank's part of `count` things that are dealt out evenly, in order.
+  public borrowing func share(of count: Int) -> Range<Int> { count * rank / size..<count * (rank + 1) / size }
+
   /// All ranks of the job, after `MPIEnvironment.start()`.
   public static func world() throws -> Communicator { try Communicator(handle: cmpi_comm_world(), owned: false) }
 

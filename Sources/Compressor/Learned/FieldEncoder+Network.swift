@@ -147,10 +147,8 @@ extension FieldEncoder {
     let own = (0..<count).flatMap { i in sums[i].map { [Double(i)] + $0 } ?? [] }
     var all = [[Double]?](repeating: nil, count: count)
     let length = LinearFit(shape).sums.count + 1
-    for bytes in try ranks.allGather(own.withUnsafeBytes { Array($0) }) {
-      let numbers = bytes.withUnsafeBytes { Array($0.bindMemory(to: Double.self)) }
-      for at in stride(from: 0, to: numbers.count, by: length) { all[Int(numbers[at])] = Array(numbers[(at + 1)..<(at + length)]) }
-    }
+    let numbers = try ranks.merged(own.withUnsafeBytes { Array($0) }) { $0 + $1 }.withUnsafeBytes { Array($0.bindMemory(to: Double.self)) }
+    for at in stride(from: 0, to: numbers.count, by: length) { all[Int(numbers[at])] = Array(numbers[(at + 1)..<(at + length)]) }
     var fit = LinearFit(shape)
     for s in all { fit.add(s!) }
     return Network(shape, rounding: fit.solution()?.weights ?? [Float](repeating: 0, count: shape.parameterCount))

@@ -29,7 +29,7 @@ final class SpectralDecoder {
     chunkCount = chunks.count
     let shape = SpectralModes.coarse(whole, level: level)
     self.shape = shape
-    let mine = wanted.count * ranks.rank / ranks.size..<wanted.count * (ranks.rank + 1) / ranks.size
+    let mine = ranks.share(of: wanted.count)
     // No chunk: only the mean is left, of an empty set.
     let set = wanted.isEmpty ? SpectralModes.box(whole, extent: Index3(0, 0, 0)) : all.box(level: level)
     let transform = try SpectralTransform(shape, modes: set, ranks: ranks)

@@ -314,7 +314,7 @@ final class SpectralEncoder {
     let scales = SpectralScales(sums: sums, counts: counts)
     let coder = SpectralCoder(modes, components: components, scales: scales)
     let chunks = modes.chunks(components: components)
-    let mine = chunks.count * ranks.rank / ranks.size..<chunks.count * (ranks.rank + 1) / ranks.size
+    let mine = ranks.share(of: chunks.count)
     let boxes = chunks[mine].flatMap(\.boxes).map { transform.place($0) }
     let pieces = try encoder.phases.measure("exchange") {
       let plan = try Redistribution(have: [transform.place(box)], want: boxes, grid: transform.grid, ranks: ranks)

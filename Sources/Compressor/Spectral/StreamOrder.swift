@@ -8,7 +8,7 @@ enum StreamOrder {
   ///   each other from rank to rank, and all of a position's come before those of the next.
   /// - Collective: all ranks.
   static func placed(_ runs: [(first: Int, streams: [[UInt8]])], total: Int, ranks: borrowing Communicator) throws -> (first: Int, lengths: [Int], bytes: [UInt8]) {
-    let mine = total * ranks.rank / ranks.size..<total * (ranks.rank + 1) / ranks.size
+    let mine = ranks.share(of: total)
     if total == 0 { return (0, [], []) }
     func line(_ r: Range<Int>) -> Box { Box(lower: Index3(0, 0, r.lowerBound), upper: Index3(1, 1, r.upperBound)) }
     // Lengths first.
