@@ -38,7 +38,8 @@ extension FieldEncoder {
       }
       var error: QuantiserError?
       if let wanted = target.rmse {
-        // The sample has brought the step near; each pass over all coefficients moves it by the local slope.
+        // The sample has brought the step near; each pass over all coefficients moves it by the local slope, which leaves about a
+        // twentieth of the miss (eight fields, 40 to 100 dB): of 2 % no more than the aim's window.
         try phases.measure("step") {
           for _ in 0..<5 {
             let e = try quantiserError(coefficients, step, deadZone ?? 0, ranks: ranks)
@@ -49,7 +50,7 @@ extension FieldEncoder {
               deadZone = shaping == nil && target.pointwise == nil ? FieldEncoder.deadZone(active: e.active, of: survey.valid) : 0
               if deadZone! > 0 { continue }
             }
-            if abs(y) < 0.01 { break }
+            if abs(y) < 0.02 { break }
           }
         }
       }

@@ -40,12 +40,12 @@ struct Arguments {
     return v
   }
 
-  static let known: Set = ["input", "raw-shape", "axes", "periodic", "field", "step", "psnr", "runs", "csv", "edge", "seed", "output", "scratch", "operations", "label", "case", "cut", "phases", "access"]
+  static let known: Set = ["input", "raw-shape", "axes", "periodic", "field", "step", "psnr", "runs", "rounds", "csv", "edge", "seed", "output", "scratch", "operations", "label", "case", "cut", "phases", "access"]
   static let help = """
     alidade-bench field    --edge 256 --output FILE [--seed 1]                write a synthetic turbulent field (raw float32)
     alidade-bench speed    INPUT [--psnr 80] [--runs 5] [--operations fast,verified,decompress] [--scratch DIR] [--csv FILE]
     alidade-bench memory   INPUT --operations compress|decompress [--scratch DIR] [--csv FILE]     under mpirun
-    alidade-bench weak     --edge 128 [--runs 3] [--scratch DIR]              seconds for one cube of that edge per rank, under mpirun
+    alidade-bench weak     --edge 128 [--rounds 7] [--runs 5] [--scratch DIR] weak scaling: one cube per rank, together and each by itself in turns, under mpirun
     alidade-bench scaling  --edge 64 [--cut blocks|slabs] [--case even|nan|empty|rough] [--psnr 80] [--phases CSV]    one row, one such cube per rank, under mpirun
     alidade-bench network                                                     seconds of messages and of a reduction, under mpirun
     INPUT: --input FILE [--field NAME] [--step N] [--raw-shape 256,256,256 [--axes zyx]] [--periodic xyz] [--label NAME]
