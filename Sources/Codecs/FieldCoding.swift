@@ -13,6 +13,8 @@ public struct FieldCoding: Equatable, Sendable {
     case wavelet97 = 5
     /// Global: Fourier modes of a field that wraps.
     case spectral = 6
+    /// Values interpolated from those on a coarser grid, which another member codes.
+    case resampled = 7
 
     public var name: String {
       switch self {
@@ -23,6 +25,7 @@ public struct FieldCoding: Equatable, Sendable {
       case .lapped8: "lot8"
       case .wavelet97: "wavelet97"
       case .spectral: "spectral"
+      case .resampled: "resampled"
       }
     }
     /// Edge of the blocks of a lapped transform.
@@ -68,9 +71,9 @@ public struct FieldCoding: Equatable, Sendable {
   public var specials: [UInt64] = []
   /// Bit pattern per component (member `constant`).
   public var constants: [UInt64] = []
-  /// Serialised settings (members `interpolation` and `spectral`).
+  /// Serialised settings (members `interpolation`, `spectral` and `resampled`).
   public var settings: [UInt8] = []
-  /// Serialised context weights and scales; scales of shells (member `spectral`).
+  /// Serialised context weights and scales; scales of shells (member `spectral`); the header on the coarser grid (member `resampled`).
   public var model: [UInt8] = []
   /// Serialised class tables.
   public var tables: [UInt8] = []
@@ -122,6 +125,8 @@ public struct FieldCoding: Equatable, Sendable {
       w.put(step); w.put(shifts)
       if !shellWeights.isEmpty { w.put(block: shellWeights) }
       w.put(block: settings); w.put(block: model); w.put(tables)
+    case .resampled:
+      w.put(block: settings); w.put(model)
     }
     return w.bytes
   }
@@ -194,6 +199,9 @@ public struct FieldCoding: Equatable, Sendable {
         guard !shellWeights.isEmpty else { throw StreamError(.invalid, offset: r.offset) }
       }
       settings = try r.block(); model = try r.block(); tables = try r.take(r.remaining)
+    case .resampled:
+      guard flags & (4 | 16 | 32) == 0 else { throw StreamError(.invalid, offset: 2) }
+      settings = try r.block(); model = try r.take(r.remaining)
     }
     guard r.remaining == 0 else { throw StreamError(.invalid, offset: r.offset) }
   }

@@ -14,8 +14,9 @@ final class FieldDecoder: @unchecked Sendable {
   private let shapes: BandShapes?
   private let bands: BandModel?
   private let special: SpecialValues?
-  /// Member `spectral`; its values are not decoded here.
+  /// Members `spectral` and `resampled`; their values are not decoded here.
   let spectral: SpectralSettings?
+  let coarser: CoarserGrid?
   private let quantiser: ald_quantiser
   /// Where the bands have steps of their own or further bits.
   private let scaler: BandScaler?
@@ -37,8 +38,9 @@ final class FieldDecoder: @unchecked Sendable {
     guard coding.workType.size >= type.size || coding.logarithmic else { throw StreamError(.invalid, offset: 2) }
     guard coding.member != .constant || coding.constants.count == components else { throw StreamError(.invalid, offset: 2) }
     spectral = coding.member == .spectral ? try SpectralSettings(serialised: coding.settings, shape: grid.shape, components: components) : nil
+    coarser = coding.member == .resampled ? try CoarserGrid(serialised: coding.settings, grid: grid, components: components) : nil
     switch coding.member {
-    case .constant, .lossless, .spectral:
+    case .constant, .lossless, .spectral, .resampled:
       tables = .shipped; interpolation = nil; shapes = nil; bands = nil
     case .interpolation:
       tables = try ClassTables(serialised: coding.tables)
@@ -81,14 +83,14 @@ final class FieldDecoder: @unchecked Sendable {
     let (stream, corrected) = try opened(bytes, component: component)
     var out = try parts(stream, box: box)
     out.corrected = corrected
-    let own = coding.member == .spectral ? Box(lower: box.lower, upper: box.lower) : box
+    let own = spectral != nil || coarser != nil ? Box(lower: box.lower, upper: box.lower) : box
     out.values = RawArray(box: own, type: coding.member == .lossless || coding.member == .constant ? type : coding.workType)
     switch coding.member {
     case .constant:
       out.values = FieldDecoder.constant(coding.constants[component], box, type)
     case .lossless:
       try stream.payload.withUnsafeBytes { try LosslessCodec.decode($0, into: out.values, mask: out.maskPointer) }
-    case .spectral:
+    case .spectral, .resampled:
       guard stream.payload.isEmpty, stream.side.isEmpty else { throw StreamError(.invalid, offset: 0) }
     case .interpolation:
       try decodeInterpolated(stream.payload, interpolation!, tables, out.maskPointer, workspace, into: out.values)

@@ -35,7 +35,7 @@ package final class FieldEncoder {
   let layout: TileLayout
   var source: FieldSource
   let survey: FieldSurvey
-  let target: Target
+  var target: Target
   let threads: Int
   let check: Bool
   let forced: FieldCoding.Member?
@@ -66,6 +66,8 @@ package final class FieldEncoder {
   var decoded: Slots<RawArray?>?
   /// Leaves out members that need more than the streams around a tile to decode it.
   var tileAccess = false
+  /// Whether the field may be coded on a coarser grid, which takes a transform of all of it. For `tileAccess` only.
+  var resamples = false
   /// Who codes tiles while this thread does something else; nil: nobody.
   package var background: CodingTask?
   /// Kept for further passes with other shapings.
@@ -162,7 +164,9 @@ package final class FieldEncoder {
     coding.logarithmic = target.logarithmic
     coding.bound = target.pointwise
     if let counts = try runCounts(coding, ranks: ranks) { return counts }
-    let encoded = try runPredicted(coding, ranks: ranks) ?? runSpectral(coding, ranks: ranks) { try runTiles(coding, ranks: ranks) }
+    let encoded = try runPredicted(coding, ranks: ranks) ?? runSpectral(coding, ranks: ranks) {
+      try runResampled(coding, ranks: ranks) { try runTiles(coding, ranks: ranks) }
+    }
     // Steps end at 2^-24 of the range: a rate that they cannot use up may be enough to keep every bit.
     if let wanted = target.rate, bitsPerValue(encoded) < 0.98 * wanted, forced == nil {
       coding.logarithmic = false

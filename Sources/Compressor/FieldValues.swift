@@ -20,15 +20,24 @@ protocol FieldValues: AnyObject {
 /// Which tiles this rank treats, in which rounds.
 struct TileWalk {
   let tiles: TileGrid
+  /// Those that some rank treats.
+  let all: [Int]
   let regions: [Region]
   let rounds: Int
+  /// Whether these are all tiles of the grid.
+  var isWhole: Bool { all.count == tiles.count }
 
   /// - Parameter wanted: the cells asked for; all tiles that hold some are walked, split evenly over the ranks.
   /// - Collective: all ranks.
   init(grid: Grid, wanted: Box, ranks: borrowing Communicator) throws {
-    tiles = TileGrid(shape: grid.shape)
-    let list = wanted == grid.box ? Array(0..<tiles.count) : tiles.tiles(touching: wanted)
-    let mine = list[ranks.share(of: list.count)]
+    let tiles = TileGrid(shape: grid.shape)
+    try self.init(tiles, wanted == grid.box ? Array(0..<tiles.count) : tiles.tiles(touching: wanted), ranks: ranks)
+  }
+  /// - Parameter all: ascending, the same on all ranks.
+  /// - Collective: all ranks.
+  init(_ tiles: TileGrid, _ all: [Int], ranks: borrowing Communicator) throws {
+    self.tiles = tiles; self.all = all
+    let mine = all[ranks.share(of: all.count)]
     var found: [Region] = []
     var start = mine.startIndex
     while start < mine.endIndex {
@@ -81,7 +90,10 @@ final class ContainerValues: FieldValues {
   private var mapped = true
   /// Staged tiles: those walked and the ring around them.
   private var surroundings: Surroundings?
-  private var spectral: SpectralDecoder?
+  /// Streams before those of the tiles.
+  private var streamsBefore = 0
+  /// Values on a coarser grid, in `surroundings`, are interpolated.
+  private var interpolation: GridInterpolation?
   /// What corrects synthesised values, and those with a halo.
   private let network: Network?
   private var synthesised: Surroundings?
@@ -130,10 +142,44 @@ final class ContainerValues: FieldValues {
       return
     }
     if coarse { return }
-    try ranks.agree { try checkStreams(walk.tiles.count * components, description) }
-    if let transform = decoder.transform {
-      if let network { try stage(transform, network, box, ranks: ranks) } else { try stage(transform, box, ranks: ranks) }
+    if let coarser = decoder.coarser {
+      try decodeResampled(coarser, description, ranks: ranks)
+      return
     }
+    try ranks.agree { try checkStreams(walk.tiles.count * components, description) }
+    try stage(ranks: ranks)
+  }
+
+  /// What `outer` is interpolated from, on some tiles of the coarser grid.
+  ///
+  /// - Collective: all ranks.
+  private init(under outer: ContainerValues, _ grid: Grid, _ tiles: [Int], ranks: borrowing Communicator) throws {
+    reader = outer.reader; field = outer.field; stepIndex = outer.stepIndex; threads = outer.threads; history = nil
+    type = outer.coding.workType
+    components = outer.components
+    context = "\(outer.context), coarser grid"
+    let (path, type, components) = (context, type, components)
+    (coding, decoder) = try ranks.agree {
+      try corrupt(path) {
+        let c = try FieldCoding(serialised: outer.coding.model)
+        guard [.interpolation, .lapped16, .lapped8, .wavelet97].contains(c.member), c.prediction == nil, c.network == nil, c.bound == nil, c.specials.isEmpty else {
+          throw StreamError(.invalid, offset: 1)
+        }
+        return (c, try FieldDecoder(c, grid: grid, type: type, components: components))
+      }
+    }
+    network = nil
+    chain = StepChain()
+    coarse = false
+    walk = try TileWalk(TileGrid(shape: grid.shape), tiles, ranks: ranks)
+    workspaces = Workspaces(threads)
+    try stage(ranks: ranks)
+  }
+
+  /// - Collective: all ranks.
+  private func stage(ranks: borrowing Communicator) throws {
+    guard let transform = decoder.transform else { return }
+    if let network { try stage(transform, network, ranks: ranks) } else { try stage(transform, ranks: ranks) }
   }
 
   private func checkStreams(_ expected: Int, _ description: FieldDescription) throws {
@@ -150,29 +196,56 @@ final class ContainerValues: FieldValues {
     } read: {
       try reader.readStreams(field: field, step: stepIndex, $0)
     } named: { n, body in try corrupt(n.map { "\(context), chunk \($0)" } ?? context, body) }
-    spectral = s
+    streamsBefore = s.chunkCount
     var grid = d.grid
     grid.shape = s.shape
     surroundings = try Surroundings(have: [s.rows], arrays: s.values.map { [$0] }, elementSize: type.size, wanted: walk.regions.map(\.box), grid: grid, ranks: ranks)
   }
 
+  /// Decodes what the walk's tiles are interpolated from.
+  ///
+  /// - Collective: all ranks.
+  private func decodeResampled(_ coarser: CoarserGrid, _ d: FieldDescription, ranks: borrowing Communicator) throws {
+    var grid = d.grid
+    grid.shape = coarser.shape
+    let tiles = TileGrid(shape: grid.shape)
+    streamsBefore = tiles.count * components
+    let (path, type) = (context, coding.workType)
+    let i = try ranks.agree { () -> GridInterpolation in
+      try checkStreams(streamsBefore + (coding.bound != nil ? walk.tiles.count * components : 0), d)
+      return try corrupt(path) { try GridInterpolation(coarser, fine: d.grid.shape, type: type) }
+    }
+    interpolation = i
+    let needed = walk.isWhole ? Array(0..<tiles.count)
+      : Set(walk.all.flatMap { tiles.tiles(touching: i.source(of: walk.tiles.box($0)), periodic: grid.periodic) }).sorted()
+    let inner = try ContainerValues(under: self, grid, needed, ranks: ranks)
+    var boxes: [Box] = [], arrays = [[RawArray]](repeating: [], count: components)
+    for round in 0..<inner.walk.rounds {
+      guard let part = try inner.values(round: round, ranks: ranks) else { continue }
+      boxes.append(inner.walk.regions[round].box)
+      for c in 0..<components { arrays[c].append(part[c]) }
+    }
+    surroundings = try Surroundings(
+      have: boxes, arrays: arrays, elementSize: type.size, wanted: walk.regions.map { i.source(of: $0.box) }, grid: grid, ranks: ranks)
+  }
+
   /// Decodes the tile-local part of all tiles the walk needs, each on one rank.
   ///
   /// - Collective: all ranks.
-  private func stage(_ transform: any HaloTransform, _ wanted: Box, ranks: borrowing Communicator) throws {
+  private func stage(_ transform: any HaloTransform, ranks: borrowing Communicator) throws {
     let grid = decoder.grid
     var needed: [Int]
     let mine = walk.regions.flatMap { Array($0.tiles) }
-    if wanted == grid.box { needed = mine } else {
+    if walk.isWhole { needed = mine } else {
       // Tiles of the ring may belong to nobody's walk: share them out again, same list on every rank.
       var all = Set<Int>()
-      for t in walk.tiles.tiles(touching: wanted) {
+      for t in walk.all {
         all.formUnion(walk.tiles.tiles(touching: walk.tiles.box(t).dilated(by: transform.synthesisHalo, in: grid), periodic: grid.periodic))
       }
       let list = all.sorted()
       needed = Array(list[ranks.share(of: list.count)])
     }
-    surroundings = try stage(transform, needed, mine, whole: wanted == grid.box, for: walk.regions.map(\.box), ranks: ranks)
+    surroundings = try stage(transform, needed, mine, whole: walk.isWhole, for: walk.regions.map(\.box), ranks: ranks)
     // The wavelet needs memory that may be missing.
     mapped = try ranks.allReduce(plain && coding.member != .wavelet97 && !mine.contains(where: touched) ? 0 : 1, .max) > 0
   }
@@ -199,20 +272,20 @@ final class ContainerValues: FieldValues {
   /// The same where a network corrects values, which takes those of the cells around a tile, and these the coefficients around them.
   ///
   /// - Collective: all ranks.
-  private func stage(_ transform: any HaloTransform, _ network: Network, _ wanted: Box, ranks: borrowing Communicator) throws {
+  private func stage(_ transform: any HaloTransform, _ network: Network, ranks: borrowing Communicator) throws {
     let grid = decoder.grid, mine = walk.regions.flatMap { Array($0.tiles) }
     var valued = mine, needed = mine
-    if wanted != grid.box {
+    if !walk.isWhole {
       func around(_ tiles: [Int], _ halo: Int) -> [Int] {
         Set(tiles.flatMap { walk.tiles.tiles(touching: walk.tiles.box($0).dilated(by: halo, in: grid), periodic: grid.periodic) }).sorted()
       }
-      let first = around(walk.tiles.tiles(touching: wanted), network.shape.reach)
+      let first = around(walk.all, network.shape.reach)
       valued = Array(first[ranks.share(of: first.count)])
       let second = around(first, transform.synthesisHalo)
       needed = Array(second[ranks.share(of: second.count)])
     }
     let boxes = valued.map { walk.tiles.box($0) }
-    let coefficients = try stage(transform, needed, mine, whole: wanted == grid.box, for: boxes, ranks: ranks)
+    let coefficients = try stage(transform, needed, mine, whole: walk.isWhole, for: boxes, ranks: ranks)
     var values = [[RawArray]](repeating: [], count: components)
     for round in 0..<(try ranks.allReduce(boxes.count, .max)) {
       let box = round < boxes.count ? boxes[round] : nil
@@ -273,8 +346,7 @@ final class ContainerValues: FieldValues {
   private func each(
     _ streams: [(stream: Int, box: Box, component: Int)], _ body: ([UInt8], Int) throws -> FieldDecoder.Staged
   ) throws -> [FieldDecoder.Staged] {
-    let first = spectral?.chunkCount ?? 0
-    let bytes = coarse ? streams.map { _ in [] } : try reader.readStreams(field: field, step: stepIndex, streams.map { first + $0.stream })
+    let bytes = coarse ? streams.map { _ in [] } : try reader.readStreams(field: field, step: stepIndex, streams.map { streamsBefore + $0.stream })
     let out = Slots<FieldDecoder.Staged?>(streams.count, nil), failures = Slots<(any Error)?>(streams.count, nil)
     parallelFor(streams.count, threads: threads) { i in
       do { out[i] = try body(bytes[i], i) } catch { failures[i] = error }
@@ -285,9 +357,11 @@ final class ContainerValues: FieldValues {
 
   func values(round: Int, ranks: borrowing Communicator) throws -> [RawArray]? {
     let region = round < walk.regions.count ? walk.regions[round] : nil
-    if spectral != nil {
+    if decoder.spectral != nil || interpolation != nil {
       var cells: [RawArray] = []
-      try surroundings!.forEachComponent(of: region?.box, ranks: ranks) { _, m in cells.append(m.array(holding: region!.box)) }
+      if let interpolation {
+        cells = try interpolated(surroundings!, region?.box, interpolation, means: decoder.coarser!.means, as: type, threads: threads, ranks: ranks)
+      } else { try surroundings!.forEachComponent(of: region?.box, ranks: ranks) { _, m in cells.append(m.array(holding: region!.box)) } }
       return try ranks.agree { () -> [RawArray]? in
         guard let region else { return nil }
         let out = cells.map { c in

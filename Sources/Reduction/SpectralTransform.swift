@@ -18,7 +18,8 @@ public final class SpectralTransform {
   /// Pencils of complex numbers: along x and y before and behind, in the coordinates of the transform at hand.
   private let alongX: Box, alongY: Box
   private var memories: [RawArray] = []
-  private let xy: Redistribution, yz: Redistribution, yx: Redistribution, zy: Redistribution
+  /// nil where every rank has the same cells of both pencils: nothing moves.
+  private let xy: Redistribution?, yz: Redistribution?, yx: Redistribution?, zy: Redistribution?
 
   /// - Parameter modes: within -(n - 1) / 2 ... n / 2, from 0 on along x; not empty.
   /// - Collective: all ranks.
@@ -29,20 +30,25 @@ public final class SpectralTransform {
     // Extents after the transforms along x, along y and along z.
     let x = Index3(shape.z, shape.y, m.x), y = Index3(shape.z, m.y, m.x), z = m
     rows = cuts.boxes(shape, along: 2)[me]
-    let xs = cuts.boxes(x, along: 2)[me], wide = cuts.boxes(x, along: 1)[me], ys = cuts.boxes(y, along: 1)[me], zs = cuts.boxes(y, along: 0)[me]
+    let before = [cuts.boxes(x, along: 2), cuts.boxes(y, along: 1)], behind = [cuts.boxes(x, along: 1), cuts.boxes(y, along: 0)]
+    let xs = before[0][me], wide = behind[0][me], ys = before[1][me], zs = behind[1][me]
     alongX = xs; alongY = ys
     var own = cuts.boxes(z, along: 0)[me]
     if !own.isEmpty { own = own.shifted(by: modes.lower) }
     mine = own
     let f = SpectralTransform.numbers, gx = Grid(shape: f(Box(shape: x)).upper), gy = Grid(shape: f(Box(shape: y)).upper)
-    xy = try Redistribution(have: [f(xs)], want: [f(wide)], grid: gx, ranks: ranks)
-    yx = try Redistribution(have: [f(wide)], want: [f(xs)], grid: gx, ranks: ranks)
-    yz = try Redistribution(have: [f(ys)], want: [f(zs)], grid: gy, ranks: ranks)
-    zy = try Redistribution(have: [f(zs)], want: [f(ys)], grid: gy, ranks: ranks)
+    func plan(_ have: Box, _ want: Box, _ grid: Grid, needed: Bool) throws -> Redistribution? {
+      needed ? try Redistribution(have: [f(have)], want: [f(want)], grid: grid, ranks: ranks) : nil
+    }
+    let moves = (0..<2).map { before[$0] != behind[$0] }
+    xy = try plan(xs, wide, gx, needed: moves[0])
+    yx = try plan(wide, xs, gx, needed: moves[0])
+    yz = try plan(ys, zs, gy, needed: moves[1])
+    zy = try plan(zs, ys, gy, needed: moves[1])
   }
 
   /// Bytes sent to other ranks by all transforms so far.
-  public var bytesSent: Int { xy.bytesSent + yx.bytesSent + yz.bytesSent + zy.bytesSent }
+  public var bytesSent: Int { [xy, yx, yz, zy].reduce(0) { $0 + ($1?.bytesSent ?? 0) } }
 
   /// The box of the real numbers of a box of complex ones.
   public static func numbers(_ b: Box) -> Box {
@@ -76,6 +82,14 @@ public final class SpectralTransform {
     defer { buffer.deallocate() }
     for first in stride(from: 0, to: rows, by: batch) { body(first, min(batch, rows - first), buffer, buffer + 2 * half * batch) }
   }
+  /// The same complex numbers on the next pencil's box, in the other memory unless nothing moves.
+  private func moved(_ a: RawArray, _ memory: inout Int, to box: Box, _ plan: Redistribution?, ranks: borrowing Communicator) throws -> RawArray {
+    guard let plan else { return a }
+    memory = 1 - memory
+    let b = array(box, memory)
+    try plan.move([a], into: [b], ranks: ranks)
+    return b
+  }
   /// Complex numbers on a box in one of two memories that are used in turns.
   private func array(_ b: Box, _ memory: Int) -> RawArray {
     if memories.isEmpty {
@@ -100,7 +114,8 @@ public final class SpectralTransform {
     let half = shape.x / 2 + 1, m = modes.shape
     var values = given as RawArray?
     let single = given.elementSize == 4
-    let x = array(alongX, 0), p = x.bound(to: Double.self)
+    var memory = 0
+    let x = array(alongX, memory), p = x.bound(to: Double.self)
     if !rows.isEmpty {
       let values = values!
       eachBatch(of: rows.shape.z * rows.shape.y, doubles: single ? shape.x : 0) { first, count, buffer, wide in
@@ -117,11 +132,12 @@ public final class SpectralTransform {
     }
     // Often the last to hold them.
     values = nil
-    let wide = array(whole(alongY, 1), 1), y = array(alongY, 0), long = array(columns, 1)
-    try xy.move([x], into: [wide], ranks: ranks)
+    let wide = try moved(x, &memory, to: whole(alongY, 1), xy, ranks: ranks)
     axes[1].complex(wide.bound(to: Double.self), backward: false, lines: alongY.shape.x, blocks: alongY.shape.z)
+    memory = 1 - memory
+    let y = array(alongY, memory)
     move(wide, y, blocks: alongY.shape.z, from: shape.y, count: m.y, first: modes.lower.y, run: alongY.shape.x, widen: false)
-    try yz.move([y], into: [long], ranks: ranks)
+    let long = try moved(y, &memory, to: columns, yz, ranks: ranks)
     let lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
     axes[0].complex(long.bound(to: Double.self), backward: false, lines: lines, blocks: blocks)
     let out = RawArray(box: place(mine), elementSize: 8)
@@ -135,14 +151,16 @@ public final class SpectralTransform {
   /// - Collective: all ranks.
   public func backward(_ coefficients: RawArray, adding mean: Double = 0, as type: ScalarType = .float64, ranks: borrowing Communicator) throws -> RawArray {
     let half = shape.x / 2 + 1, m = modes.shape
-    let long = array(columns, 0), lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
+    var memory = 0
+    let long = array(columns, memory), lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
     move(coefficients, long, blocks: blocks, from: shape.z, count: m.z, first: modes.lower.z, run: lines, widen: true)
     axes[0].complex(long.bound(to: Double.self), backward: true, lines: lines, blocks: blocks)
-    let y = array(alongY, 1), wide = array(whole(alongY, 1), 0), x = array(alongX, 1)
-    try zy.move([long], into: [y], ranks: ranks)
+    let y = try moved(long, &memory, to: alongY, zy, ranks: ranks)
+    memory = 1 - memory
+    let wide = array(whole(alongY, 1), memory)
     move(y, wide, blocks: alongY.shape.z, from: shape.y, count: m.y, first: modes.lower.y, run: alongY.shape.x, widen: true)
     axes[1].complex(wide.bound(to: Double.self), backward: true, lines: alongY.shape.x, blocks: alongY.shape.z)
-    try yx.move([wide], into: [x], ranks: ranks)
+    let x = try moved(wide, &memory, to: alongX, yx, ranks: ranks)
     let out = RawArray(box: rows, type: type), p = x.bound(to: Double.self)
     if !rows.isEmpty {
       eachBatch(of: rows.shape.z * rows.shape.y, doubles: shape.x) { first, count, buffer, values in

@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
 """The spectral member on periodic fields: rates beside SPERR, SZ3 and zfp, the choice between it and the tile codecs, what is left of
-divergence and spectrum, and time. See README.md.
+divergence and spectrum. See README.md.
 
 Sizes are `stored_bytes` of Alidade's reports and whole streams of the peers; errors are computed here from decoded files.
 """
 import argparse
 import json
 import os
-import resource
 import shlex
 import subprocess
 import sys
 import tempfile
+import time
 
 import h5py
 import numpy as np
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers"))
-from codecs_of_peers import CommandSZ3, PySZ, Sperr, Zfp  # noqa: E402
+from codecs_of_peers import CommandSZ3, PySZ, Sperr, Tthresh, Zfp  # noqa: E402
 
 
 def psnr(a, b):
@@ -32,14 +32,10 @@ class Alidade:
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def call(self, *words, ranks=0):
-        start = (["mpirun", "--oversubscribe", "-n", str(ranks)] if ranks else []) + self.command
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run([*start, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    def call(self, *words):
+        done = subprocess.run([*self.command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
         if done.returncode:
             raise RuntimeError(f"{words}: exit {done.returncode}: {done.stderr[-400:]}")
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def write(self, u, axes="xyz", periodic="all"):
         """`axes`: letters of the last three axes as stored; component i of a vector belongs to the i-th of x, y, z."""
@@ -50,15 +46,14 @@ class Alidade:
             d.attrs["dims"] = ",".join((["component"] if len(names) < u.ndim else []) + list(names))
 
     def run(self, words, decode=True):
-        """The report's entry, decoded values and processor seconds of both ways."""
+        """The report's entry and decoded values."""
         a, r, o = self.path("a.ald"), self.path("a.json"), self.path("a.h5")
-        seconds = self.call("compress", self.path("u.h5"), "-o", a, "--report", r, "-q", *words)
+        self.call("compress", self.path("u.h5"), "-o", a, "--report", r, "-q", *words)
         with open(r) as f:
             entry = json.load(f)["result"]["fields"][0]
-        entry["cpu"] = [seconds, 0.0]
         if not decode:
             return entry, None
-        entry["cpu"][1] = self.call("decompress", a, "-o", o, "-q")
+        self.call("decompress", a, "-o", o, "-q")
         with h5py.File(o) as f:
             return entry, f["u"][...]
 
@@ -70,6 +65,10 @@ def parts(u):
 def peer(codec, u, wanted, by):
     """A peer at a bound, or near a PSNR or a rate: (bits per value, decoded). What is missing to a PSNR is counted at 6.02 dB per bit."""
     p = [np.ascontiguousarray(x, np.float32) for x in parts(u)]
+    if isinstance(codec, Tthresh) and (p[0].ndim < 3 or by == "bound"):
+        return "", None
+    if getattr(codec, "joint", False):
+        p = [np.stack(p)]
     scale = float(np.ptp(u))
 
     def run(knob):
@@ -80,7 +79,11 @@ def peer(codec, u, wanted, by):
         return run(wanted * scale)
     knob, best = scale * (10 ** (-wanted / 20) * 1.5 if by == "psnr" else 2 ** -(wanted + 6)), None
     for _ in range(6 if by == "rate" else 4):
-        rate, decoded = run(knob)
+        try:
+            rate, decoded = run(knob)
+        except ValueError:
+            # Some end with an error at some settings.
+            return best[:2] if best else ("-", None)
         miss = (wanted - psnr(u, decoded)) / 6.02 if by == "psnr" else wanted - rate
         if best is None or abs(miss) < abs(best[2]):
             best = (rate + (miss if by == "psnr" else 0), decoded, miss)
@@ -93,8 +96,10 @@ def peer(codec, u, wanted, by):
 def peers(a):
     found = []
     for name, make in (("SPERR", lambda: Sperr(a.sperr_lib, "psnr")), ("SZ3", lambda: CommandSZ3(a.sz3, "interp-lorenzo") if a.sz3 else PySZ("interp-lorenzo")),
-                       ("zfp", lambda: Zfp("accuracy"))):
+                       ("zfp", lambda: Zfp("accuracy")), ("TTHRESH", lambda: Tthresh(a.tthresh)), ("TTHRESH, joint", lambda: Tthresh(a.tthresh, joint=True))):
         try:
+            if name.startswith("TTHRESH") and not a.tthresh:
+                raise TypeError("no --tthresh")
             found.append((name, make()))
         except (ImportError, OSError, TypeError) as e:
             print(f"SKIPPED {name}: {e}")
@@ -125,6 +130,7 @@ def rates(a, alidade, fields, out):
                     found = peer(codec, u, v, "psnr" if kind == "psnr" else "bound")
                     row.append(found[0])
                 rows.append(row)
+                print(row, flush=True)
     out.write("## Rates, bits per value\n\n")
     table(head, rows, out)
 
@@ -221,32 +227,10 @@ def physics(a, alidade, u, out):
         rows.append(row(f"Alidade ({e['transform']})", e["bits_per_value"], d))
         for n, codec in peers(a):
             found = peer(codec, u, bits, "rate")
-            if found:
+            if found[1] is not None:
                 rows.append(row(n, *found))
     out.write("## Physics at equal rate\n\nDivergence over vorticity (root mean squares), mean and largest relative error of E(k) per shell, relative errors of enstrophy and dissipation.\n\n")
     table(["codec", "bits/value", "PSNR", "divergence", "E(k) mean", "E(k) max", "enstrophy", "dissipation"], rows, out)
-
-
-def speed(a, alidade, u, axes, out):
-    rows, mb = [], u.astype(np.float32).nbytes / 1e6
-    alidade.write(u, axes)
-    for name, words in (("spectral", ["--codec", "spectral"]), ("automatic", []), ("lot16", ["--codec", "lot16"])):
-        best = [min(t) for t in zip(*(alidade.run(["--psnr", "80", *words])[0]["cpu"] for _ in range(3)))]
-        rows.append([name, mb / best[0], mb / best[1]])
-    codec = peers(a)[0][1]
-    knob = np.ptp(u) * 1e-4
-    times = []
-    for _ in range(3):
-        total = np.zeros(2)
-        for x in parts(u):
-            codec.seconds = [0.0, 0.0]
-            codec.one(np.ascontiguousarray(x, np.float32), knob)
-            total += codec.seconds
-        times.append(total)
-    best = np.min(times, axis=0)
-    rows.append([peers(a)[0][0], mb / best[0], mb / best[1]])
-    out.write(f"## Speed, MB per second of one core, {'x'.join(map(str, u.shape))} float32 at 80 dB, whole process\n\n")
-    table(["codec", "compress", "decompress"], rows, out)
 
 
 def main():
@@ -256,7 +240,8 @@ def main():
     p.add_argument("--alidade", default="alidade")
     p.add_argument("--sperr-lib", default=os.environ.get("SPERR_LIB"))
     p.add_argument("--sz3", help="SZ3's command line tool; default: the Python binding pysz")
-    p.add_argument("--sections", default="rates,choice,physics,speed")
+    p.add_argument("--tthresh", help="TTHRESH's command line tool")
+    p.add_argument("--sections", default="rates,choice,physics")
     p.add_argument("--out", required=True, help="file for the tables, Markdown")
     a = p.parse_args()
     with h5py.File(os.path.join(a.data, "turb3d_kolmogorov_64.h5")) as f:
@@ -268,22 +253,21 @@ def main():
     with h5py.File(os.path.join(a.data, "wmag_91.h5")) as f:
         wmag = f["wmag"][:80, :80, :80]
     fields = [("turb3d 64^3", u3, (60, 80, 100), (1e-3, 1e-4), "xyz"), ("turb2d 256^2", u2, (60, 80), (1e-3,), "xyz")]
-    large, axes = u3, "xyz"
     if a.solver:
         with h5py.File(a.solver) as f:
-            large, axes = f["velocity"][-1], "zyx"
-        fields.append((f"Taylor-Green {large.shape[1]}^3", large, (60, 80, 100), (1e-3,), axes))
+            u = f["velocity"][-1]
+        fields.append((f"Taylor-Green {u.shape[1]}^3", u, (60, 80, 100), (1e-3,), "zyx"))
     with tempfile.TemporaryDirectory() as folder, open(a.out, "w") as out:
         alidade = Alidade(a.alidade, folder)
         sections = a.sections.split(",")
+        commit = subprocess.run(["git", "-C", os.path.dirname(os.path.abspath(__file__)), "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+        out.write(f"Commit {commit or 'unknown'}, {time.strftime('%Y-%m-%d')}.\n\n")
         if "rates" in sections:
             rates(a, alidade, fields, out)
         if "choice" in sections:
             choice(a, alidade, degraded(u3.astype(float), nyx, wmag), out)
         if "physics" in sections:
             physics(a, alidade, u3, out)
-        if "speed" in sections:
-            speed(a, alidade, large, axes, out)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 #include "ald_network.h"
 #include "ald_predict.h"
 #include "ald_quantise.h"
+#include "ald_resample.h"
 #include "ald_survey.h"
 #include "ald_trial.h"
 #include "ald_lossless.h"

@@ -56,18 +56,12 @@ final class SpectralEncoder {
   /// - Collective: all ranks.
   init(_ encoder: FieldEncoder, ranks: borrowing Communicator) throws {
     self.encoder = encoder
-    let shape = encoder.layout.grid.shape, source = encoder.source
-    count = encoder.layout.grid.count * source.components
-    components = source.components
+    let shape = encoder.layout.grid.shape
+    count = encoder.layout.grid.count * encoder.source.components
+    components = encoder.source.components
     let transform = try SpectralTransform(shape, modes: SpectralModes.all(shape), ranks: ranks)
     self.transform = transform
-    let plan = try Redistribution(have: source.boxes, want: [transform.rows], grid: Grid(shape: shape), ranks: ranks)
-    coefficients = try source.arrays.map { arrays in
-      let values = RawArray(box: transform.rows, type: source.type)
-      try plan.move(arrays, into: [values], ranks: ranks)
-      return try transform.forward(values, ranks: ranks)
-    }
-    transform.rest()
+    coefficients = try encoder.modes(transform, ranks: ranks)
     var s = SpectralSettings()
     // One rank holds the mean, the others add zeros.
     let origin = Index3(0, 0, 0), place = transform.place(Box(lower: origin, upper: Index3(1, 1, 1))).lower
@@ -144,7 +138,7 @@ final class SpectralEncoder {
     let every = shape.z * shape.y > 1 << 11 ? 15 : 0
     let slots = Slots<[UInt64]>(max(1, box.shape.z), [UInt64](repeating: 0, count: frames.count))
     eachRow(box, coefficients, threads: encoder.threads) { z, y, rows in
-      guard (z + 5 * y) & every == 0 else { return }
+      guard isSampled(z, y, every) else { return }
       let copy = RawArray(box: Box(shape: Index3(1, rows.count, width)), elementSize: 8)
       let places = rows.indices.map { copy.bound(to: Double.self) + $0 * width }
       var sums = slots[z - box.lower.z]
@@ -162,6 +156,9 @@ final class SpectralEncoder {
     return (candidates[best], frames[best])
   }
 
+  /// Rows of modes spread over all of them: one of `every` + 1, a power of two.
+  private static func isSampled(_ z: Int, _ y: Int, _ every: Int) -> Bool { (z + 5 * y) & every == 0 }
+
   // MARK: the step
 
   /// What rounding to multiples of a step does.
@@ -173,19 +170,24 @@ final class SpectralEncoder {
     var largest = 0.0
   }
 
+  /// - Parameter sampled: on a sixteenth of the rows alone.
   /// - Collective: all ranks.
-  func error(_ step: Double, ranks: borrowing Communicator) throws -> StepError {
+  func error(_ step: Double, sampled: Bool = false, ranks: borrowing Communicator) throws -> StepError {
     if let shaping {
       let e = try shellErrors(step, ranks: ranks)
       return e.stepError(shaping, values: count)
     }
-    let planes = transform.mine.isEmpty ? 0 : transform.mine.shape.z
+    let box = transform.mine, planes = box.isEmpty ? 0 : box.shape.z
     let slots = Slots<([Int64], Double)>(planes, ([Int64](repeating: 0, count: Int(ALD_SPECTRAL_SUMS)), 0))
     parallelFor(planes, threads: encoder.threads) { z in
       var (sums, largest) = slots[z]
       for c in coefficients {
-        let n = c.count / planes
-        ald_spectral_error(c.bound(to: Double.self) + z * n, n, 1 / step, &sums, &largest)
+        let n = c.count / planes, row = n / box.shape.y, p = c.bound(to: Double.self) + z * n
+        if !sampled { ald_spectral_error(p, n, 1 / step, &sums, &largest) } else {
+          for y in 0..<box.shape.y where SpectralEncoder.isSampled(box.lower.z + z, box.lower.y + y, 15) {
+            ald_spectral_error(p + y * row, row, 1 / step, &sums, &largest)
+          }
+        }
       }
       slots[z] = (sums, largest)
     }
@@ -205,7 +207,7 @@ final class SpectralEncoder {
       out.shifts[j] = UInt8(code)
       e += 2 * shift * s + n * shift * shift
     }
-    out.rmse = (max(0, e) / Double(count)).squareRoot() * step
+    out.rmse = (max(0, e) / Double(count) * (sampled ? 16 : 1)).squareRoot() * step
     out.active = Double(sums[7]) / Double(count)
     return out
   }
@@ -226,8 +228,12 @@ final class SpectralEncoder {
   /// - Collective: all ranks.
   private func solve(_ wanted: Double, from last: Double? = nil, ranks: borrowing Communicator) throws -> Double {
     // Numbers that are zero leave the others a larger step.
-    let start = last ?? wanted * 12.0.squareRoot() * 1.5
-    let found = try solveStep(wanted: wanted * 0.9998, start: start, tolerance: 1.9e-4, ceiling: wanted, limit: 12) { try error($0, ranks: ranks).rmse }
+    var start = last ?? wanted * 12.0.squareRoot() * 1.5, slope = 1.0
+    // Some rows of a large field bring the step near.
+    if last == nil, shaping == nil, count > 1 << 20 {
+      (start, _, slope) = try solveStep(wanted: wanted, start: start, tolerance: 0.01, limit: 8) { try error($0, sampled: true, ranks: ranks).rmse }
+    }
+    let found = try solveStep(wanted: wanted * 0.9998, start: start, slope: slope, tolerance: 1.9e-4, ceiling: wanted, limit: 12) { try error($0, ranks: ranks).rmse }
     return found.step
   }
 
@@ -404,46 +410,21 @@ final class SpectralEncoder {
   /// - Collective: all ranks.
   private func finished(_ pass: inout Pass, last: Bool, ranks: borrowing Communicator) throws -> EncodedField {
     if isLookedAt { self.last = pass }
-    let layout = encoder.layout, target = encoder.target, source = encoder.source
-    var statistics = [ErrorStatistics](repeating: encoder.emptyStatistics(), count: layout.components)
-    var outliers: [[UInt8]] = []
+    let layout = encoder.layout, target = encoder.target
+    var statistics = [ErrorStatistics](repeating: encoder.emptyStatistics(), count: layout.components), outliers: [[UInt8]] = []
     if encoder.check || target.pointwise != nil || encoder.decoded != nil {
-      try encoder.phases.measure("verify") {
+      (statistics, outliers) = try encoder.phases.measure("verify") {
         let values = try decoded(&pass, last: last, ranks: ranks).map { [$0] }, boxes = layout.regions.map(\.box)
-        let again = try Surroundings(have: [transform.rows], arrays: values, elementSize: source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
-        let given = try Surroundings(have: source.boxes, arrays: source.arrays, elementSize: source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
-        for round in 0..<layout.rounds {
-          let box = round < boxes.count ? boxes[round] : nil
-          var decoded: [RawArray] = [], original: [RawArray] = []
-          try again.forEachComponent(of: box, ranks: ranks) { _, cells in decoded.append(cells.array(holding: box!)) }
-          try given.forEachComponent(of: box, ranks: ranks) { _, cells in original.append(cells.array(holding: box!)) }
-          try ranks.agree {
-            guard box != nil else { return }
-            let units = layout.regions[round].tiles.flatMap { t in (0..<layout.components).map { t * layout.components + $0 } }
-            let results = Slots<ErrorStatistics?>(units.count, nil), streams = Slots<[UInt8]>(units.count, []), failures = Slots<(any Error)?>(units.count, nil)
-            parallelFor(units.count, threads: encoder.threads) { i in
-              let c = layout.component(of: units[i])
-              do {
-                let u = try encoder.makeUnit(units[i], from: original[c]), d = RawArray(box: u.box, type: source.type)
-                d.copy(d.box, from: decoded[c])
-                u.decoded = d
-                var s = encoder.emptyStatistics()
-                encoder.finish(u, statistics: &s)
-                results[i] = s
-                streams[i] = u.stream.bytes
-              } catch { failures[i] = error }
-            }
-            for i in units.indices {
-              if let e = failures[i] { throw e }
-              statistics[layout.component(of: units[i])].merge(results[i]!)
-            }
-            outliers += streams.array
-          }
+        let again = try Surroundings(have: [transform.rows], arrays: values, elementSize: encoder.source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
+        return try encoder.compared(ranks: ranks) { box in
+          var cells: [RawArray] = []
+          try again.forEachComponent(of: box, ranks: ranks) { _, m in cells.append(m.array(holding: box!)) }
+          return cells
         }
       }
     }
     var out = EncodedField(coding: pass.coding, survey: encoder.survey, target: target)
-    out.statistics = try reduce(statistics, ranks: ranks)
+    out.statistics = statistics
     let tiles = target.pointwise == nil ? 0 : layout.streamCount
     out.streamCount = pass.chunks.count + tiles
     let placed = try StreamOrder.placed(

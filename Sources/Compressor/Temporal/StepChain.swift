@@ -14,6 +14,9 @@ struct StepChain {
   }
   private(set) var links: [Link] = []
 
+  /// Of a step that stands alone.
+  init() {}
+
   /// Finds the steps and opens the containers that hold them.
   ///
   /// - Throws: `Failure` by way of `AgreedError`, on all ranks: a container that is missing, is another one, or does not hold the step (2), named;
