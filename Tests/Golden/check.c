@@ -350,6 +350,33 @@ static void network(void) {
   result("network", out, 4 * N * N * N * OUT);
 }
 
+// Weights of an interpolation between grids, and sums with them along rows and across.
+static void resample(int size) {
+  enum { FINE = 40, COARSE = 28, HALF = 8, TAPS = 2 * HALF, PHASES = 10, ROWS = 3, WIDTH = 160 };
+  double power[12], error, gain, *w = need(8 * PHASES * TAPS), *out = need(8 * 2 * ROWS * FINE);
+  float *wf = need(4 * PHASES * TAPS), *of = (float *)out;
+  double *in = need(8 * ROWS * TAPS * WIDTH);
+  float *f = need(4 * ROWS * TAPS * WIDTH);
+  int32_t start[FINE], phase[FINE];
+  char name[64];
+  size_t none = 0;
+  for (int k = 0; k < 12; k++) power[k] = k == 5 ? 0 : 1.0 / (1 + k * k);
+  for (int i = 0; i < FINE; i++) { start[i] = i * COARSE / FINE; phase[i] = i % PHASES; }
+  for (int i = 0; i < ROWS * TAPS * WIDTH; i++) f[i] = (float)(in[i] = corner(i, 3, 8));
+  snprintf(name, sizeof name, "resample of %d bits", size * 8);
+  stream(name, NULL, &none);
+  if (ald_resample_weights(FINE, COARSE, HALF, power, 12, 1e-5, w, &error, &gain)) fail("weights");
+  for (int i = 0; i < PHASES * TAPS; i++) wf[i] = (float)w[i];
+  if (size == 4) {
+    ald_resample_rows_f32(f, WIDTH, of, FINE, ROWS, FINE, start, phase, wf, TAPS);
+    ald_resample_lines_f32(f, ROWS * FINE, of + ROWS * FINE, ROWS * 13 + 1, wf + TAPS, TAPS);
+  } else {
+    ald_resample_rows_f64(in, WIDTH, out, FINE, ROWS, FINE, start, phase, w, TAPS);
+    ald_resample_lines_f64(in, ROWS * FINE, out + ROWS * FINE, ROWS * 13 + 1, w + TAPS, TAPS);
+  }
+  result(name, out, (size_t)size * (ROWS * FINE + ROWS * 13 + 1));
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) fail("usage: check DIR [write]");
   char path[4096];
@@ -378,6 +405,8 @@ int main(int argc, char **argv) {
   fourier(74, 8);
   fourier(64, 4);
   network();
+  resample(4);
+  resample(8);
   if (!writing && fgetc(file) != EOF) fail("kernels.bin holds more");
   fclose(file);
   printf("%d digests, %d different\n", count, failures);

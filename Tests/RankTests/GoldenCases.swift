@@ -50,6 +50,12 @@ enum GoldenCases {
            components: 2),
     Golden(name: "shells", shape: [2, 32, 32, 32], bound: .psnr(45), member: .spectral, periodic: Grid.Periodicity(true, true, true), components: 2,
            keep: [KeepTarget(observable: "box16", error: 1e-6)]),
+    Golden(name: "resampled", shape: [2, 40, 48, 32], bound: .relative(2e-3), member: .resampled, periodic: Grid.Periodicity(true, true, true), components: 2,
+           value: { _, i in
+             // Smooth across the faces, so of few waves.
+             func hill(_ i: Int, _ n: Int) -> Double { let t = Double(i) / Double(n); return 16 * t * t * (1 - t) * (1 - t) }
+             return hill(i.z, 40) * (1 + hill(i.x, 32)) + 0.5 * hill((i.y + 7) % 48, 48) * hill(i.x, 32)
+           }),
     Golden(name: "counts", shape: [64, 72], bound: .psnr(100),
            value: { _, i in
              let q = Double(2 * i.y) / 63 - 1, r = Double(2 * i.x) / 71 - 1

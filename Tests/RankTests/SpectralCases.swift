@@ -42,28 +42,34 @@ private func eachCell(_ b: Box, _ body: (Index3) -> Void) {
   } } }
 }
 
-/// Containers of the spectral member: one digest for any ranks and cuttings, the bound kept, coarser grids.
+/// Containers of the spectral member and of coarser grids: one digest for any ranks and cuttings, the bound kept, coarser grids.
 @Sendable func spectral(_ ranks: borrowing Communicator) throws -> String {
   try transforms(ranks)
-  let requests: [(shape: Index3, components: Int, type: ScalarType, bound: ErrorBound)] = [
+  typealias Request = (shape: Index3, components: Int, type: ScalarType, bound: ErrorBound)
+  let modes: [Request] = [
     (Index3(64, 64, 64), 3, .float32, .psnr(70)), (Index3(24, 20, 28), 3, .float64, .relative(1e-4)), (Index3(1, 96, 120), 2, .float32, .absolute(1e-3)),
     (Index3(91, 1, 64), 1, .float32, .psnr(60)), (Index3(1, 1, 120), 1, .float64, .relative(1e-5)), (Index3(3, 91, 26), 1, .float32, .rate(2)),
     (Index3(5, 4, 7), 3, .float32, .psnr(40)), (Index3(1, 96, 96), 3, .float32, .psnr(60)), (Index3(37, 64, 2), 2, .float64, .psnr(120)),
   ]
+  let coarser: [Request] = [
+    (Index3(64, 40, 91), 3, .float32, .psnr(50)), (Index3(24, 32, 28), 2, .float64, .relative(1e-2)), (Index3(1, 96, 120), 1, .float32, .absolute(1e-2)),
+    (Index3(1, 1, 480), 1, .float64, .psnr(55)), (Index3(96, 1, 64), 1, .float32, .psnr(45)),
+  ]
+  let requests = modes.map { (FieldCoding.Member.spectral, $0) } + coarser.map { (FieldCoding.Member.resampled, $0) }
   var lines: [String] = []
-  for (turn, r) in requests.enumerated() {
+  for (turn, (member, r)) in requests.enumerated() {
     let grid = Grid(shape: r.shape, periodic: .init(true, true, true))
     var digests: [String] = []
     for cutting in [Cutting.slabs, Cutting.allCases[turn % Cutting.allCases.count], .pencils] {
       let boxes = cutting.boxes(of: grid, rank: ranks.rank, of: ranks.size)
       let arrays = (0..<r.components).map { c in boxes.map { SyntheticField.waves(seed: UInt64(3 + c)).array($0, of: grid, type: r.type) } }
       let source = FieldSource(name: "u", grid: grid, type: r.type, components: r.components, boxes: boxes, arrays: arrays)
-      let encoded = try encodeField(source, bound: r.bound, member: .spectral, threads: 1 + turn % 3, ranks: ranks)
+      let encoded = try encodeField(source, bound: r.bound, member: member, threads: 1 + turn % 3, ranks: ranks)
       let path = try ContainerCases.path("spectral", ranks)
       let d = FieldDescription(
         name: "u", type: r.type, shape: [r.components, r.shape.z, r.shape.y, r.shape.x], axes: "czyx", periodic: grid.periodic)
       let report = try writeContainer(encoded, as: d, to: path, ranks: ranks)
-      try ranks.agree { try expect(report.boundKept != false && report.transform == "spectral", "\(r): bound \(String(describing: report.boundKept))") }
+      try ranks.agree { try expect(report.boundKept != false && report.transform == member.name, "\(r): \(report.transform), bound \(String(describing: report.boundKept))") }
       // What is decoded is what was measured.
       var sum: UInt64 = 0, error = 0.0
       try decodeContainer(path, ranks: ranks) { decoded in
