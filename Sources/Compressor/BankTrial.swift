@@ -143,7 +143,7 @@ final class BankTrial {
         }
       }
     } else { take(rest) }
-    if rivals.count == 1 && !worth { return try solve(rivals[0], rivals[0].member, 0, start: nil, priced: encoder.weighsSpectral, ranks: ranks) }
+    if rivals.count == 1 && !worth { return try solve(rivals[0], rivals[0].member, 0, start: nil, priced: encoder.scores || encoder.weighsSpectral || encoder.weighsResampled, ranks: ranks) }
     let best = try price(rivals, ranks: ranks)
     if !worth { return best }
     return try interpolation(interpolated ?? InterpolationTrial(encoder, judged, ranks: ranks), against: best, ranks: ranks) ?? best

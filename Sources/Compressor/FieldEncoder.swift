@@ -66,8 +66,12 @@ package final class FieldEncoder {
   var decoded: Slots<RawArray?>?
   /// Leaves out members that need more than the streams around a tile to decode it.
   var tileAccess = false
-  /// Whether the field may be coded on a coarser grid, which takes a transform of all of it. For `tileAccess` only.
-  var resamples = false
+  /// Whether members may be tried that take a transform of the whole field.
+  var globalTransforms = true
+  /// Whether somebody else compares the trial's score.
+  var scores = false
+  /// Of the pass at hand; `nil`: not looked for yet, or there is none.
+  var coarser: ResampledEncoder??
   /// Who codes tiles while this thread does something else; nil: nobody.
   package var background: CodingTask?
   /// Kept for further passes with other shapings.
@@ -164,9 +168,7 @@ package final class FieldEncoder {
     coding.logarithmic = target.logarithmic
     coding.bound = target.pointwise
     if let counts = try runCounts(coding, ranks: ranks) { return counts }
-    let encoded = try runPredicted(coding, ranks: ranks) ?? runSpectral(coding, ranks: ranks) {
-      try runResampled(coding, ranks: ranks) { try runTiles(coding, ranks: ranks) }
-    }
+    let encoded = try runPredicted(coding, ranks: ranks) ?? runSpectral(coding, ranks: ranks) { try runTiles(coding, ranks: ranks) }
     // Steps end at 2^-24 of the range: a rate that they cannot use up may be enough to keep every bit.
     if let wanted = target.rate, bitsPerValue(encoded) < 0.98 * wanted, forced == nil {
       coding.logarithmic = false

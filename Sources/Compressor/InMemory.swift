@@ -22,7 +22,6 @@ public func encodeField(
 ) throws -> EncodedField {
   let encoder = try FieldEncoder(source, bound: bound, forced: member, threads: threads, check: verify, phases: phases, ranks: ranks)
   encoder.tileAccess = tileAccess
-  encoder.resamples = tileAccess
   encoder.background = background
   encoder.history = temporal?.history(of: source.name)
   return try encoder.encode(ranks: ranks)

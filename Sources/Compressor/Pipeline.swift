@@ -116,7 +116,6 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
         if !request.kept.isEmpty || !o.restoration.isEmpty { request.coordinates = try ranks.agree { try ObservationPlan.coordinates(of: f, input.positions[number]) } }
         request.maximumLoss = o.maximumPSNRLoss
         request.tileAccess = o.tileAccess
-        request.resamples = o.tileAccess
         request.correctors = networks.map { .network($0) } + (o.filter ? [.filter] : [])
         request.restoration = restorationKinds(o.restoration, f)
         let aligned = try encodeAligned(

@@ -18,7 +18,7 @@ struct AlignedRequest {
   var restoration: Set<RestorationKind> = []
   var coordinates = Coordinates.unit
   var tileAccess = false
-  var resamples = false
+  var globalTransforms = true
   var correctors: [Corrector] = []
   let observed: [any Observable]
   /// As of `FieldDescription.componentOrder`.
@@ -68,7 +68,7 @@ func encodeAligned(
   func encoder(_ forced: FieldCoding.Member?, finer: Double = 1, _ ranks: borrowing Communicator) throws -> FieldEncoder {
     let e = try FieldEncoder(source, bound: bound.scaled(by: finer), forced: forced, threads: threads, check: check, phases: phases, ranks: ranks)
     e.tileAccess = r.tileAccess
-    e.resamples = r.resamples
+    e.globalTransforms = r.globalTransforms
     e.background = background
     e.correctors = r.correctors
     return e

@@ -33,7 +33,7 @@ package struct TrainingTiles {
       throw Failure(.usage, "\(source.name) has \(parts) components on \(grid.shape), the network takes \(shape.components) in \(shape.dimensions) dimensions")
     }
     let encoder = try FieldEncoder(source, bound: bound, threads: threads, check: false, phases: PhaseClock(), ranks: ranks)
-    encoder.tileAccess = true
+    encoder.globalTransforms = false
     encoder.keepDecoded()
     let encoded = try encoder.encode(ranks: ranks)
     guard encoded.coding.step > 0, !encoded.coding.logarithmic, encoded.coding.member != .interpolation else {

@@ -4,7 +4,19 @@ import MPI
 
 extension FieldEncoder {
   /// Whether coding on a coarser grid takes part in the choice.
-  private var weighsResampled: Bool { forced == nil && resamples && shaping == nil && history == nil && suitsSpectral }
+  var weighsResampled: Bool { forced == nil && globalTransforms && shaping == nil && history == nil && suitsSpectral }
+
+  /// `nil` where the field has too many waves.
+  ///
+  /// - Collective: all ranks.
+  func coarserGrid(ranks: borrowing Communicator) throws -> ResampledEncoder? {
+    guard weighsResampled else { return nil }
+    if let coarser { return coarser }
+    let trial = try bankTrial(ranks: ranks), wanted = aim(target.rmse ?? exp2(trial.score), bits: 0.6 * trial.score)
+    let found = try phases.measure("transform") { try ResampledEncoder.make(self, wanted: wanted, ranks: ranks) }
+    coarser = .some(found)
+    return found
+  }
 
   /// The field on a coarser grid, or `tiles` on its own, whichever is better. Where the trials are near, both code the field.
   ///
@@ -16,10 +28,8 @@ extension FieldEncoder {
       else { throw Failure(.usage, "--codec resampled: \(source.name) has missing values, does not wrap along every axis (--periodic), is coded by logarithms, or has too many waves") }
       return encoded
     }
-    guard weighsResampled else { return try tiles() }
-    let trial = try bankTrial(ranks: ranks), wanted = target.rmse ?? exp2(trial.score)
-    let coarser = try phases.measure("transform") { try ResampledEncoder.make(self, wanted: aim(wanted, bits: 0.6 * trial.score), ranks: ranks) }
-    guard let coarser else { return try tiles() }
+    guard let coarser = try coarserGrid(ranks: ranks) else { return try tiles() }
+    let trial = try bankTrial(ranks: ranks)
     // A score at a rate is no number of bits.
     let ratio = try target.rate == nil ? coarser.score(ranks: ranks) / max(trial.score, 1e-9) : 1
     if ratio > 1.1 { return try tiles() }

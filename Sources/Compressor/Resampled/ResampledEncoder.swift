@@ -144,14 +144,19 @@ final class ResampledEncoder {
     let start = wanted * ((1 - missed) / gain.squareRoot()).squareRoot()
     let bound = encoder.target.rate.map { ErrorBound.rate($0 / share) } ?? .psnr(20 * log10((limits[0] + limits[1]) / start))
     coarse = try FieldEncoder(source, bound: bound, threads: encoder.threads, check: encoder.check, phases: encoder.phases, ranks: ranks)
-    coarse.tileAccess = true
+    coarse.globalTransforms = false
+    coarse.scores = true
     coarse.keepDecoded()
   }
 
-  /// Bits per value of the field, by the trial on the coarser grid; without outliers.
+  /// What `BankTrial.score` is for members by tile: bits per value of the field, by the trial on the coarser grid.
   ///
   /// - Collective: all ranks.
-  func score(ranks: borrowing Communicator) throws -> Double { try coarse.bankTrial(ranks: ranks).score * share }
+  func score(ranks: borrowing Communicator) throws -> Double {
+    let bits = try coarse.bankTrial(ranks: ranks).score * share
+    // Aimed at another error than they where a bound is pointwise.
+    return bits + min(1, bits) * log2(wanted / (encoder.target.rmse ?? wanted))
+  }
 
   /// Passes until the target is met.
   ///

@@ -77,7 +77,7 @@ public final class SeriesStep {
     let values = try fetched.removeValue(forKey: i) ?? ranks.agree { try source(i) }
     let d = description(i), unobserved = ObservationPlan.Field(observables: [], names: [], coordinates: .unit)
     var request = AlignedRequest(d, observing: without.contains(.observables) ? unobserved : series.watch?.observing(d.name) ?? unobserved)
-    request.tileAccess = without.contains(.globalCodecs)
+    request.globalTransforms = !without.contains(.globalCodecs)
     let clock = PhaseClock()
     // What a PSNR or a rate comes to is known by measuring alone.
     let check = verify && (!without.contains(.verification) || ["psnr", "rate"].contains(bounds[i].kind))

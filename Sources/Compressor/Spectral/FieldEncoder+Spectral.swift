@@ -4,12 +4,12 @@ import MPI
 
 extension FieldEncoder {
   /// Whether the spectral member takes part in the choice.
-  var weighsSpectral: Bool { forced == nil && !tileAccess && shaping == nil && suitsSpectral }
+  var weighsSpectral: Bool { forced == nil && globalTransforms && !tileAccess && shaping == nil && suitsSpectral }
 
   /// The spectral member or the members by tile, whichever is better.
   ///
   /// One transform of the field gives the spectral member's bits; those of the other members come from their trial. Where the two are
-  /// near, both code the field.
+  /// near, both code the field, those by tile also on a coarser grid.
   ///
   /// - Collective: all ranks.
   func runSpectral(_ coding: FieldCoding, ranks: borrowing Communicator, tiles: () throws -> EncodedField) throws -> EncodedField {
@@ -18,6 +18,7 @@ extension FieldEncoder {
       return try s.encode(from: pass, coding, ranks: ranks)
     }
     spectral = nil
+    coarser = nil
     func chosen(_ s: SpectralEncoder, _ e: EncodedField) -> EncodedField {
       if decoded != nil { spectral = s }
       return e
@@ -30,7 +31,7 @@ extension FieldEncoder {
       guard let pass = try s.aimed(coding, ranks: ranks) else { throw Failure(.usage, "--codec spectral cannot meet --\(target.bound.kind) on \(source.name): coefficients of more than 28 bits, or too few of them for the rate") }
       return chosen(s, try s.encode(from: pass, coding, ranks: ranks))
     }
-    guard weighsSpectral else { return try tiles() }
+    guard weighsSpectral else { return try runResampled(coding, ranks: ranks, tiles: tiles) }
     let trial = try bankTrial(ranks: ranks), bits = target.rate ?? trial.score
     guard let (s, pass) = try spectralPass(coding, against: trial, ranks: ranks) else { return try tiles() }
     // In bits per value; outliers are left out on both sides.
@@ -38,11 +39,13 @@ extension FieldEncoder {
     // Prediction from earlier steps, which members by tile alone have, about halves their bits.
     if history != nil { return gain > 0.5 * bits ? chosen(s, try s.encode(from: pass, coding, ranks: ranks)) : try tiles() }
     if gain < -0.3 * bits { return try tiles() }
+    var isBest = gain > 0.2 * bits
+    if isBest, gain < 0.5 * bits, target.rate == nil, let c = try coarserGrid(ranks: ranks) { isBest = try c.score(ranks: ranks) > 0.97 * s.score(of: pass) }
     let modes = try s.encode(from: pass, coding, ranks: ranks)
-    if gain > 0.2 * bits { return chosen(s, modes) }
+    if isBest { return chosen(s, modes) }
     // Both leave decoded values behind: those of the better one are wanted.
     let values = decoded?.array
-    let tiled = try tiles()
+    let tiled = try runResampled(coding, ranks: ranks, tiles: tiles)
     var better = storedBytes(modes) < storedBytes(tiled)
     if target.rate != nil, let a = modes.rmse, let b = tiled.rmse { better = a < b }
     if better, let values, let decoded { for i in values.indices { decoded[i] = values[i] } }
