@@ -40,7 +40,7 @@ extension FieldEncoder {
     if history != nil { return gain > 0.5 * bits ? chosen(s, try s.encode(from: pass, coding, ranks: ranks)) : try tiles() }
     if gain < -0.3 * bits { return try tiles() }
     var isBest = gain > 0.2 * bits
-    if isBest, gain < 0.5 * bits, target.rate == nil, let c = try coarserGrid(ranks: ranks) { isBest = try c.score(ranks: ranks) > 0.97 * s.score(of: pass) }
+    if isBest, gain < 0.5 * bits, target.rate == nil, let c = try coarserGrid(ranks: ranks) { isBest = try c.score(ranks: ranks) > 1.05 * s.score(of: pass) }
     let modes = try s.encode(from: pass, coding, ranks: ranks)
     if isBest { return chosen(s, modes) }
     // Both leave decoded values behind: those of the better one are wanted.
