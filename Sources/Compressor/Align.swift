@@ -1,5 +1,6 @@
 import Codecs
 import Fields
+import Glibc
 import HDF5
 import LatentGeometry
 public import MPI
@@ -17,7 +18,9 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
   let started = PhaseClock.now()
   let phases = PhaseClock()
   let input = try phases.measure("open") { try SnapshotInput.open(o.input, snapshotOptions(o.reading, fields: o.fields), ranks: ranks) }
+  if o.model != nil && o.map != nil { throw Failure(.usage, "--map and --model exclude each other: maps are those of transforms") }
   let plan = try ObservationPlan(o.observe, input.fields, positions: input.positions, ranks: ranks)
+  let network = try o.model.map { try ModelFile.read($0, ranks: ranks) }
   var report = Report()
   var map: [AlignmentMap] = []
   for (number, f) in input.fields.enumerated() where !plan.fields[number].observables.isEmpty {
@@ -26,6 +29,7 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
       try checkInterruption(ranks)
       let source = try phases.measure("read") { try readSource(input, number, step, ranks: ranks) }.ordered(f.componentOrder)
       let encoder = try FieldEncoder(source, bound: o.bound, threads: o.threads, check: false, phases: phases, ranks: ranks)
+      encoder.tileAccess = network != nil
       let (member, point) = try encoder.preview(ranks: ranks)
       var line = FieldReport(name: f.name, step: step)
       describe(&line, f)
@@ -46,6 +50,21 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
       line.granted = point.noise.squareRoot()
       try phases.measure("align") {
         try withRankDomain(f.grid, coordinates: wanted.coordinates, ranks: ranks) { domain in
+          if let network {
+            let a = try LearnedAlignment(
+              network, wanted.observables, source, at: point, target: encoder.target.pointwise == nil ? encoder.target.rmse : nil, on: domain, ranks: ranks)
+            line.transform += "+" + network.hashText
+            line.learned = .init(gainDB: -10 * log10(a.gain), slackDB: 10 * log10(a.slack))
+            line.granted = a.meanSquareError.squareRoot()
+            for (j, name) in wanted.names.enumerated() {
+              var r = ObservableReport(name: name)
+              r.units = wanted.observables[j].units
+              r.predictedError = a.errors[j]
+              r.alignment = try .init(a, j, rate: a.rate, slack: a.slack, name: name)
+              line.observables.append(r)
+            }
+            return
+          }
           var whole: FieldParts?
           let transform = LappedOrthogonalTransform(blockEdge: point.edge, grid: f.grid)
           let blocks = o.map == nil ? SampledBlocks(transform, count: 8, ranks: ranks) : SampledBlocks(tiles: TileGrid(shape: f.grid.shape), transform, ranks: ranks)
@@ -67,7 +86,7 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
               r.units = wanted.observables[j].units
               r.original = law.sizes[j]
               r.predictedError = law.predictions[j]
-              r.alignment = try .init(law.bands, j, noise: law.noise, name: name)
+              r.alignment = try .init(law.bands, j, rate: .noise(law.noise), name: name)
               line.observables.append(r)
             }
             return
@@ -78,7 +97,7 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
             var r = ObservableReport(name: name)
             r.units = wanted.observables[j].units
             r.predictedError = try a.error(j, rounding)
-            r.alignment = try .init(a, j, noise: point.noise, name: name)
+            r.alignment = try .init(a, j, rate: .noise(point.noise), name: name)
             line.observables.append(r)
             if o.map != nil { map.append(try AlignmentMap(a, j, "\(f.name)/\(step)/\(name)", TileGrid(shape: f.grid.shape))) }
           }

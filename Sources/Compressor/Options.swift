@@ -178,6 +178,8 @@ public struct AlignOptions: Sendable {
   public var observe = ObserveOptions()
   /// Path of an HDF5 file of the numbers per tile.
   public var map: String?
+  /// Model file of a network that corrects what a tile codec decodes: then the sensitivities are those of the learned decoder.
+  public var model: String?
   public var threads = 1
   public var report: String?
   public var verbosity = Verbosity.normal

@@ -47,7 +47,7 @@ import Foundation
 
 extension FieldReport {
   enum CodingKeys: String, CodingKey {
-    case name, step, time, shape, type, bound, granted, bias, ssim, totals, masked, transform, observables, aligned, restoration, temporal, rmse, nrmse
+    case name, step, time, shape, type, bound, granted, bias, ssim, totals, masked, transform, observables, aligned, restoration, temporal, learned, rmse, nrmse
     case rawBytes = "raw_bytes", storedBytes = "stored_bytes", storedParts = "stored_parts", validValues = "valid_values"
     case ratio, bitsPerValue = "bits_per_value", maxAbsError = "max_abs_error", psnrDB = "psnr_db"
     case kineticEnergy = "kinetic_energy"
@@ -82,6 +82,7 @@ extension FieldReport {
     aligned = try c.decodeIfPresent(OrNull<Aligned>.self, forKey: .aligned)?.wrappedValue
     restoration = try c.decodeIfPresent(OrNull<Restored>.self, forKey: .restoration)?.wrappedValue
     temporal = try c.decodeIfPresent(OrNull<Temporal>.self, forKey: .temporal)?.wrappedValue
+    learned = try c.decodeIfPresent(Learned.self, forKey: .learned)
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -116,6 +117,7 @@ extension FieldReport {
     try c.encode(OrNull(wrappedValue: aligned), forKey: .aligned)
     try c.encode(OrNull(wrappedValue: restoration), forKey: .restoration)
     try c.encode(OrNull(wrappedValue: temporal), forKey: .temporal)
+    try c.encodeIfPresent(learned, forKey: .learned)
   }
 }
 

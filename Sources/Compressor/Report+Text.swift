@@ -61,6 +61,7 @@ extension FieldReport {
       row(i == 0 ? "total" : "", "\(precise(t.original)) -> \(precise(t.decoded))")
     }
     if let k = kineticEnergy { row("kinetic energy", "\(precise(k.original)) -> \(precise(k.decoded))") }
+    if let l = learned { row("network", "takes \(short(l.gainDB)) dB from the squared error; steps made for it would save \(short(l.slackDB)) dB more") }
     for o in observables where o.alignment.map({ !$0.verdict.isEmpty }) ?? false { out += o.preflight() }
     for o in observables where o.error.isFinite {
       if o.name.count > 19 { out.append("  " + o.name) }

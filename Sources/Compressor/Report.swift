@@ -68,6 +68,17 @@ public struct FieldReport: Codable, Equatable, Sendable {
   @OrNull public var restoration: Restored?
   /// How it is predicted from other steps; `nil`: it is no step of a series.
   @OrNull public var temporal: Temporal?
+  /// Of the learned decoder that `align --model` looked at; left out elsewhere.
+  public var learned: Learned?
+
+  public struct Learned: Codable, Equatable, Sendable {
+    /// dB that the network takes from the squared error at this bound.
+    @Number public var gainDB: Double
+    /// dB of squared error that steps made for this decoder would save at the same rate.
+    @Number public var slackDB: Double
+    public init(gainDB: Double, slackDB: Double) { self.gainDB = gainDB; self.slackDB = slackDB }
+    enum CodingKeys: String, CodingKey { case gainDB = "gain_db", slackDB = "slack_db" }
+  }
 
   public struct Temporal: Codable, Equatable, Sendable {
     public var predicted: Bool

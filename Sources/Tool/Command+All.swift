@@ -196,6 +196,7 @@ extension Command {
       .value("field", short: "f", "NAME", "only this dataset (default: all floating)", repeats: true),
     ] + bounds.map(\.option) + observing + [
       .value("map", "FILE.h5", "write the numbers of every tile"),
+      .value("model", "FILE.aldm", "of the learned decoder behind the transform"),
       .value("steps", "A:B", "time steps A to B-1 (the first)"),
     ] + reading + common
   ) { a throws(Failure) in
@@ -205,6 +206,7 @@ extension Command {
     o.fields = try a.fields()
     o.observe = try a.observed("align")
     o.map = a.last("map")
+    o.model = a.last("model")
     o.steps = try a.steps()
     o.reading = try a.reading()
     o.threads = try a.threads()

@@ -12,6 +12,7 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
     "collectives": collectives,
     "large-messages": largeMessages,
     "lapped-codec": lappedCodec,
+    "network-codec": networkCodec,
     "latent-geometry": latentGeometry,
     "observables": observables,
     "agree": agreement,

@@ -100,3 +100,43 @@ func lappedCodec(_ ranks: borrowing Communicator) throws -> String {
   }
   return try expectSame(numbers.map { String($0.bitPattern, radix: 16) }.joined(separator: " "), ranks)
 }
+
+/// The learned decoder in the matrix-free geometry: its adjoint, that it is the transform's for a network that does nothing, and what its derivative
+/// says of two corrections near each other; the same bits on any ranks.
+func networkCodec(_ ranks: borrowing Communicator) throws -> String {
+  var numbers: [Double] = []
+  for (shape, patch, blocks) in [(Index3(40, 32, 48), 2, 1), (Index3(24, 19, 33), 1, 0)] {
+    let grid = Grid(shape: shape, dimensions: 3, periodic: .init(false, shape.y % 2 == 0, shape.x % 2 == 0))
+    let form = Network.Shape(components: 2, dimensions: 3, patch: patch, width: 8, blocks: blocks)
+    func network(_ size: Float) -> Network {
+      Network(form, rounding: (0..<form.parameterCount).map { size * (Float(SplitMix64.hash(3, $0) >> 40) * 0x1p-23 - 1) })
+    }
+    numbers += try withRankDomain(grid, ranks: ranks) { domain -> [Double] in
+      let lapped = LappedCodec(LappedOrthogonalTransform(blockEdge: 16, grid: grid), components: 2, on: domain)
+      let latents = LatentSpace(boxes: lapped.latentBoxes, count: lapped.latentCount, reducer: domain)
+      let values = LatentSpace(boxes: [Box](repeating: domain.box, count: 2), count: 2 * grid.count, reducer: domain)
+      let w = values.parts(values.gaussians(seed: 9, stream: 1)), z = latents.gaussians(seed: 5, stream: 1), r = values.gaussians(seed: 5, stream: 2)
+      let codec = NetworkCodec(lapped, try NetworkCorrection(network(0.05), decoded: w, unit: 0.5, on: domain))
+      let x = try values.flat(codec.tangent(latents.parts(z))), y = try latents.flat(codec.adjoint(values.parts(r)))
+      let left = try values.dot(x, r), right = try latents.dot(z, y), size = try values.dot(r, r)
+      // Against the difference of two corrections.
+      let h = 1e-4, direction = try values.flat(lapped.tangent(latents.parts(z)))
+      func corrected(_ by: Double) throws -> [Double] {
+        let moved = zip(values.flat(w), direction).map { $0 + by * $1 }
+        return values.flat(try NetworkCorrection(network(0.05), decoded: values.parts(moved), unit: 0.5, on: domain).corrected)
+      }
+      let slopes = zip(try corrected(h), try corrected(-h)).map { ($0 - $1) / (2 * h) }, off = zip(slopes, x).map { $0 - $1 }
+      let error = try values.dot(off, off), length = try values.dot(x, x)
+      let idle = NetworkCodec(lapped, try NetworkCorrection(network(0), decoded: w, unit: 0.5, on: domain))
+      let same = zip(try values.flat(idle.tangent(latents.parts(z))), direction).map { $0 - $1 }
+      let none = try values.dot(same, same), learned = zip(x, direction).map { $0 - $1 }, share = try values.dot(learned, learned)
+      try domain.agree {
+        try expect(abs(left - right) < 1e-6 * size, "dot test: \(left) and \(right)")
+        try expect(error < 1e-4 * length, "the tangent is off by \((error / length).squareRoot())")
+        try expect(none == 0 && share > 1e-3 * length, "a network that does nothing: \(none); one that does: \(share)")
+      }
+      return [left, right, error]
+    }
+  }
+  return try expectSame(numbers.map { String($0.bitPattern, radix: 16) }.joined(separator: " "), ranks)
+}

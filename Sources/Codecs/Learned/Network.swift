@@ -69,7 +69,7 @@ public struct Network: Sendable, Equatable {
   public let serialised: [UInt8]
   /// As `Shape.parameterCount` says, as they are after rounding.
   public let parameters: [Float]
-  private let convolutions: [Convolution]
+  let convolutions: [Convolution]
 
   /// XXH3-64 of the canonical bytes: what the network is.
   public var hash: UInt64 { serialised.withUnsafeBytes { XXH3_64bits($0.baseAddress, $0.count) } }
@@ -185,11 +185,7 @@ extension Network.Shape {
   func patches(of values: [RawArray], core: Box, margin: Index3, unit: Double) -> Patches {
     var extents = margin * 2
     for a in 0..<3 { extents[a] += (core.shape[a] + patches[a] - 1) / patches[a] }
-    let from = values[0].box, out = Patches(extents, channels: channels)
-    let at = (0..<3).map { a in
-      precondition(core.lower[a] % patches[a] == 0)
-      return (0..<extents[a] * patches[a]).map { i in Int32(min(max(core.lower[a] + i - margin[a] * patches[a], from.lower[a]), from.upper[a] - 1) - from.lower[a]) }
-    }
+    let from = values[0].box, out = Patches(extents, channels: channels), at = cells(core: core, patches: extents, margin: margin, in: from)
     out.with(self, at, from.shape) { p in
       if values[0].elementSize == 4 {
         let s = values.map { Optional(UnsafePointer($0.bound(to: Float.self))) }
@@ -203,18 +199,30 @@ extension Network.Shape {
   }
 }
 
+extension Network.Shape {
+  /// Where the cells of patches lie in an array on `box`, along each axis; beyond it the outermost.
+  func cells(core: Box, patches n: Index3, margin: Index3, in box: Box) -> [[Int32]] {
+    (0..<3).map { a in
+      precondition(core.lower[a] % patches[a] == 0)
+      return (0..<n[a] * patches[a]).map { i in Int32(min(max(core.lower[a] + i - margin[a] * patches[a], box.lower[a]), box.upper[a] - 1) - box.lower[a]) }
+    }
+  }
+}
+
 /// Channels of a box of patches, or of what a layer makes of them: [z][y][x][channel], channels padded.
 final class Patches {
   let extents: Index3, stride: Int
   let pointer: UnsafeMutablePointer<Float>
-  init(_ extents: Index3, channels: Int) {
+  convenience init(_ extents: Index3, channels: Int) { self.init(extents, width: Convolution.padded(channels)) }
+  /// - Parameter width: floats per patch.
+  init(_ extents: Index3, width: Int) {
     self.extents = extents
-    stride = Convolution.padded(channels)
+    stride = width
     pointer = .allocate(capacity: max(1, extents.product * stride))
   }
   deinit { pointer.deallocate() }
 
-  fileprivate func with(_ s: Network.Shape, _ at: [[Int32]], _ shape: Index3, _ body: (UnsafePointer<ald_patches>) -> Void) {
+  func with(_ s: Network.Shape, _ at: [[Int32]], _ shape: Index3, _ body: (UnsafePointer<ald_patches>) -> Void) {
     at[0].withUnsafeBufferPointer { z in at[1].withUnsafeBufferPointer { y in at[2].withUnsafeBufferPointer { x in
       var p = ald_patches(
         patch: int32(s.patches), n: int32(extents), components: Int32(s.components), stride: Int32(stride), at: (z.baseAddress, y.baseAddress, x.baseAddress),
@@ -231,12 +239,13 @@ private func int32(_ i: Index3) -> (Int32, Int32, Int32) { (Int32(i.z), Int32(i.
 private func withInt32(_ i: Index3, _ body: (UnsafePointer<Int32>) -> Void) { [Int32(i.z), Int32(i.y), Int32(i.x)].withUnsafeBufferPointer { body($0.baseAddress!) } }
 
 /// One layer as the kernel reads it: [z][y][x][input][output], outputs padded with zeros.
-private final class Convolution: Sendable {
+final class Convolution: Sendable {
   private let layer: Network.Layer, taps: Index3
   private let weights: [Float], bias: [Float]
 
   static func padded(_ channels: Int) -> Int { (channels + Int(ALD_NETWORK_LANES) - 1) / Int(ALD_NETWORK_LANES) * Int(ALD_NETWORK_LANES) }
 
+  /// - Parameter given: weights [output][input][z][y][x].
   init(_ l: Network.Layer, dimensions: Int, weights given: [Float], bias: [Float]) {
     layer = l
     taps = Index3(dimensions == 3 ? l.taps : 1, l.taps, l.taps)

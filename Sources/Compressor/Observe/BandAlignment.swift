@@ -186,7 +186,7 @@ struct BandAlignment: BandStatistics {
   /// M^1/2 xi for unit scale, xi random signs by value or by cell of `domain`; a field has values in all cells of `grid`.
   ///
   /// - Parameter components: of a field of values; nil: a vector of `count`.
-  private static func cotangent(components: Int?, values count: Int, of grid: Grid, on domain: any Domain, stream: Int) -> ObservableValue {
+  static func cotangent(components: Int?, values count: Int, of grid: Grid, on domain: any Domain, stream: Int) -> ObservableValue {
     let random = CounterRandom(seed: 0x0b5e, stream: UInt64(bitPattern: Int64(stream)))
     guard let components else {
       let size = (1 / Double(max(1, count))).squareRoot()

@@ -104,16 +104,18 @@ extension ObservableReport.Alignment {
   }
 
   /// The full form of the pre-flight, with intervals over the samples and a verdict.
-  init(_ a: some BandStatistics, _ j: Int, noise theta: Double, name: String) throws {
+  ///
+  /// - Parameter slack: D of the steps at hand over that of the best ones.
+  init(_ a: some BandStatistics, _ j: Int, rate: BandSpectrum.Rate, slack: Double = 1, name: String) throws {
     self.init()
     let c = a.classes(j), found = try a.overlap(j, c, replicas: 200)
     let full = try LatentGeometry.Alignment(
-      observable: name, bands: c.bands, rate: .noise(theta), samples: c.sensitivities, overlap: found, bootstrap: Bootstrap(replicas: 200, seed: 1))
+      observable: name, bands: c.bands, rate: rate, samples: c.sensitivities, slack: slack, overlap: found, bootstrap: Bootstrap(replicas: 200, seed: 1))
     k = found.0.rank
     chance = found.0.chance
     if found.0.verdict == .defined { overlap = found.1.value; ci = [found.1.lower, found.1.upper] }
-    let rate = a.rateOverlap(c)
-    if rate.verdict == .defined { rateOverlap = rate.value }
+    let shared = a.rateOverlap(c)
+    if shared.verdict == .defined { rateOverlap = shared.value }
     func ends(_ i: Interval) -> [Double] { [i.lower, i.upper] }
     cv2 = full.relativeVariance.value; cv2CI = ends(full.relativeVariance)
     maxGainDB = full.maximumGain.value; maxGainCI = ends(full.maximumGain)

@@ -1,0 +1,87 @@
+import Codecs
+import Fields
+import LatentGeometry
+import Observables
+import Reduction
+
+/// What a network does to decoded values, and its derivative there, on the cells of a domain.
+///
+/// J v = v + N'(w/s) v, as if every tile were corrected. Beyond walls cells repeat, periodic axes wrap.
+/// - Collective: all methods, all ranks of the domain.
+package struct NetworkCorrection {
+  private let domain: RankDomain
+  /// Cells whose corrected values depend on the domain's, from faces of patches on; those that these depend on.
+  private let outer: Box, wide: Box
+  private let derivative: NetworkDerivative?
+  /// x^ on the domain's cells.
+  package let corrected: FieldParts
+
+  /// - Parameter decoded: w, on the domain's cells. - Parameter unit: the step s.
+  /// - Throws: `Failure(.usage)`, on all ranks: a periodic axis that is no whole number of patches, or a field of another kind.
+  package init(_ network: Network, decoded: FieldParts, unit: Double, on domain: RankDomain) throws {
+    self.domain = domain
+    let grid = domain.grid, shape = network.shape, p = shape.dimensions == 3 ? [shape.patch, shape.patch, shape.patch] : [1, shape.patch, shape.patch]
+    guard shape.suits(grid, components: decoded.count) else { throw Failure(.usage, "the model is made for \(shape.components) components in \(shape.dimensions) dimensions") }
+    for a in 0..<3 where grid.periodic[a] && grid.shape[a] % p[a] != 0 {
+      throw Failure(.usage, "the derivative of a network of patches of \(shape.patch) cells takes periodic axes of whole patches, not of \(grid.shape[a]) cells")
+    }
+    var o = domain.box
+    if !o.isEmpty {
+      o = o.dilated(by: shape.reach, in: grid)
+      for a in 0..<3 { o.lower[a] -= ((o.lower[a] % p[a]) + p[a]) % p[a] }
+    }
+    outer = o
+    wide = o.isEmpty ? o : o.dilated(by: shape.reach, in: grid)
+    var values = try domain.handed(decoded, to: [wide])[0]
+    if o.isEmpty {
+      derivative = nil
+      corrected = decoded
+      return
+    }
+    let arrays = arrays(&values), core = outer
+    derivative = NetworkDerivative(network, at: arrays, core: core, unit: unit)
+    corrected = network.corrected(arrays, core: core, unit: unit).map { part($0).cut(domain.box) }
+  }
+
+  /// J v.
+  package func tangent(_ v: FieldParts) throws -> FieldParts {
+    var near = try domain.handed(v, to: [wide])[0]
+    guard let derivative else { return v }
+    return zip(v, derivative.tangent(arrays(&near))).map { sum($0, part($1)) }
+  }
+  /// J^T r.
+  package func adjoint(_ r: FieldParts) throws -> FieldParts {
+    var near = try domain.handed(r, to: [outer])[0]
+    guard let derivative else { return r }
+    return zip(r, derivative.adjoint(arrays(&near))).map { sum($0, part($1)) }
+  }
+  private func sum(_ a: FieldPart, _ b: FieldPart) -> FieldPart {
+    let inner = b.cut(domain.box)
+    return FieldPart(a.box, zip(a.values, inner.values).map { $0 + $1 })
+  }
+}
+
+/// Copies, which outlive the parts.
+private func arrays(_ parts: inout FieldParts) -> [RawArray] {
+  parts.map { p in
+    let a = RawArray(box: p.box, elementSize: 8)
+    a.bound(to: Double.self).update(from: p.values, count: a.count)
+    return a
+  }
+}
+private func part(_ a: RawArray) -> FieldPart { FieldPart(a.box, Array(UnsafeBufferPointer(start: a.bound(to: Double.self), count: a.count))) }
+
+/// The learned decoder as the geometry sees it: the transform's synthesis, then the network's correction at an operating point.
+///
+/// J = (I + N') T^T; tangent and adjoint agree to the accuracy of `NetworkDerivative`.
+/// - Collective: all methods, all ranks of the domain.
+package struct NetworkCodec: LatentCodec {
+  package let lapped: LappedCodec
+  package let correction: NetworkCorrection
+  package init(_ lapped: LappedCodec, _ correction: NetworkCorrection) { self.lapped = lapped; self.correction = correction }
+
+  package var latentBoxes: [Box] { lapped.latentBoxes }
+  package var latentCount: Int { lapped.latentCount }
+  package func tangent(_ z: FieldParts) throws -> FieldParts { try correction.tangent(lapped.tangent(z)) }
+  package func adjoint(_ r: FieldParts) throws -> FieldParts { try lapped.adjoint(correction.adjoint(r)) }
+}
