@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Rows SL1-1 ... SL1-6: sparse autoencoders with an L1 penalty on images of small-angle scattering. See README.md.
+"""Rows SL1-1 ... SL1-6: sparse overcomplete codes with an L1 penalty on images of small-angle scattering. See README.md.
 
-Each finished training is a JSON file in the output folder; what is there is not done again.
+Each finished dictionary and penalty is a JSON file in the output folder; what is there is not done again.
 """
 import argparse
 import json
@@ -11,21 +11,17 @@ import time
 
 import h5py
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional as F
 
 N = 32                      # pixels a side
 RAW = 4 * N * N             # bytes of an image in binary32
 KINDS = ["sphere", "shell", "ellipsoid", "lamella"]
-PIXELS = N * N
 
 
 # ---------------------------------------------------------------- images
 
 def scattering(count, seed, kinds=KINDS):
     """Counts of detectors, their expectation, and the kind of particle: form factors of random particles with a little polydispersity over a
-    background; beam in the middle, 10^4 to 10^5.5 counts in the brightest pixel."""
+    background; beam in the middle, 10^3 to 10^4.5 counts in the brightest pixel."""
     rng = np.random.default_rng(seed)
     axis = (np.arange(N) - (N - 1) / 2) / (N / 2)
     qx, qy = np.meshgrid(axis, axis)
@@ -53,20 +49,20 @@ def scattering(count, seed, kinds=KINDS):
             else:
                 f = np.exp(-((q - 0.15 - 1.2 / a) / 0.06) ** 2) + 0.3 * np.exp(-((q - 0.3 - 2.4 / a) / 0.08) ** 2) + sphere(q * a * 1.5) ** 2
             total += w * f
-        out[i] = total / total.max() * 10 ** rng.uniform(4, 5.5) + rng.uniform(2, 20)
+        out[i] = total / total.max() * 10 ** rng.uniform(3, 4.5) + rng.uniform(2, 20)
     return rng.poisson(out).astype(np.float64), out, label
 
 
 def stabilised(counts):
-    """Anscombe: noise of variance 1 in every pixel; a fortieth of it for the network."""
-    return torch.from_numpy((2 * np.sqrt(counts + 0.375) / 40).astype(np.float32))[:, None]
+    """Anscombe: noise of variance 1 in every pixel; [image][pixel]."""
+    return (2 * np.sqrt(counts + 0.375)).astype(np.float32).reshape(len(counts), -1)
 
 
 def counts(image):
-    return np.maximum((40 * image[:, 0].double().numpy() / 2) ** 2 - 0.375, 0)
+    return np.maximum((image.astype(np.float64) / 2) ** 2 - 0.375, 0).reshape(-1, N, N)
 
 
-RINGS = np.rint(np.hypot(*np.meshgrid(*[np.arange(N) - (N - 1) / 2] * 2))).astype(int).ravel()
+RINGS = np.rint(np.hypot(*np.meshgrid(*[np.arange(N) - (N - 1) / 2] * 2))).astype(int).ravel() - 1
 RING_SIZE = np.bincount(RINGS)
 
 
@@ -81,60 +77,71 @@ def chi2(decoded, given):
     return float(((a - b) ** 2 / (np.maximum(b, 0.5) / RING_SIZE)).mean())
 
 
-# ---------------------------------------------------------------- network
+# ---------------------------------------------------------------- dictionaries
 
-class Sparse(nn.Module):
-    """Codes are `channels` on 8 x 8 places; the encoder ends in a soft threshold, the proximal step of the L1 norm. f is diagonal: the penalty of a channel is
-    weighted by what its non-zero values cost in bits, over the mean."""
-    def __init__(self, channels, dense=False):
-        super().__init__()
-        self.dense = dense
-        self.encoder = nn.Sequential(nn.Conv2d(1, 24, 4, 2, 1), nn.LeakyReLU(0.125), nn.Conv2d(24, 48, 4, 2, 1), nn.LeakyReLU(0.125), nn.Conv2d(48, channels, 3, 1, 1))
-        self.decoder = nn.Sequential(nn.Conv2d(channels, 32, 3, 1, 1), nn.LeakyReLU(0.125), nn.ConvTranspose2d(32, 16, 4, 2, 1), nn.LeakyReLU(0.125),
-                                     nn.ConvTranspose2d(16, 1, 4, 2, 1))
-        self.threshold = nn.Parameter(torch.full((1, channels, 1, 1), 0.05))
-        self.register_buffer("weight", torch.ones(1, channels, 1, 1))
+class Sparse:
+    """x ~ A z with unit columns; z by FISTA on 1/2 |A z - x|^2 + lambda |f z|_1, f diagonal: what an element costs in bits over the mean. After that the values are
+    solved for on their support alone, which removes the shrinkage. The columns begin as principal components and as images, and move by least squares."""
+    def __init__(self, x, over, rng):
+        n = x.shape[1]
+        _, b = np.linalg.eigh(x.T @ x / len(x))
+        own = b[:, ::-1][:, :min(n, int(over * n))]
+        more = int(over * n) - own.shape[1]
+        pick = x[rng.permutation(len(x))[:more]].T if more > 0 else np.zeros((n, 0), np.float32)
+        # Without what the first components say of them, and without noise.
+        middle = b[:, ::-1][:, 3:48]
+        pick = middle @ (middle.T @ pick)
+        self.a = np.concatenate([own, pick], 1).astype(np.float32)
+        self.weight = np.ones(self.a.shape[1], np.float32)
+        self.normalise()
 
-    def code(self, x):
-        z = self.encoder(x)
-        return z if self.dense else F.softshrink_(z, 0.0) if False else torch.sign(z) * F.relu(z.abs() - self.threshold.clamp_min(0))
+    def normalise(self):
+        self.a /= np.maximum(np.sqrt((self.a ** 2).sum(0)), 1e-6)
 
-    def size(self):
-        return sum(p.numel() for p in self.decoder.parameters())
+    def code(self, x, penalty, steps=25, start=None):
+        g = self.a.T @ self.a
+        v = np.ones(g.shape[0], np.float32)
+        for _ in range(15):
+            v = g @ v
+            v /= np.linalg.norm(v)
+        size = 1.02 * float(v @ g @ v)
+        c, t = x @ self.a, 1.0
+        z = np.zeros_like(c) if start is None else start.copy()
+        y = z
+        for _ in range(steps):
+            w = y - (y @ g - c) / size
+            new = np.sign(w) * np.maximum(np.abs(w) - penalty * self.weight / size, 0)
+            s = 0.5 * (1 + math.sqrt(1 + 4 * t * t))
+            y = new + (t - 1) / s * (new - z)
+            z, t = new, s
+        return z
+
+    def debiased(self, x, z, limit=160):
+        """Least squares on the support, image by image; the largest `limit` of a support that is larger."""
+        out = np.zeros_like(z)
+        for i, row in enumerate(z):
+            at = np.flatnonzero(row)
+            if len(at) > limit:
+                at = np.sort(at[np.argsort(-np.abs(row[at]))[:limit]])
+            if len(at):
+                s = self.a[:, at].astype(np.float64)
+                out[i, at] = np.linalg.solve(s.T @ s + 1e-4 * np.eye(len(at)), s.T @ x[i])
+        return out
+
+    def move(self, x, z):
+        """Columns that are used, by a damped least-squares step."""
+        used = np.flatnonzero((z != 0).sum(0) > 2)
+        if len(used) == 0:
+            return
+        u = z[:, used].astype(np.float64)
+        rest = x - z @ self.a.T
+        h = u.T @ u
+        h += (1e-2 * np.trace(h) / len(h)) * np.eye(len(h))
+        self.a[:, used] += 0.7 * np.linalg.solve(h, u.T @ rest).T.astype(np.float32)
+        self.normalise()
 
 
-STEP = 0.25                 # of the values of the codes
-
-
-def rounded(z, step=STEP):
-    return torch.round(z / step)
-
-
-def train(net, x, updates, penalty, rate, seed, decoder_only=False, batch=64, smooth=None):
-    """Minimises the mean squared error in units of the counting noise + penalty times the mean L1 norm. Rounding by noise on what is not zero."""
-    g = torch.Generator().manual_seed(seed)
-    parameters = list(net.decoder.parameters()) if decoder_only else list(net.parameters())
-    o = torch.optim.Adam(parameters, lr=rate)
-    s = torch.optim.lr_scheduler.LambdaLR(o, lambda t: min(1, (t + 1) / 30) * (0.05 + 0.475 * (1 + math.cos(math.pi * t / updates))))
-    for t in range(updates):
-        b = x[torch.randint(len(x), (batch,), generator=g)]
-        z = net.code(b)
-        ramp = min(1.0, 5 * t / updates)
-        if decoder_only:
-            q = rounded(z).detach() * STEP
-        else:
-            q = z + (torch.rand(z.shape, generator=g) - 0.5) * STEP * (1 if net.dense else (z != 0))
-        loss = 1600 * (net.decoder(q) - b).square().mean()
-        if not net.dense and not decoder_only:
-            loss = loss + penalty * ramp * (net.weight * z.abs()).sum((1, 2, 3)).mean() / PIXELS
-        if net.dense and not decoder_only:
-            loss = loss + penalty * torch.log2(1 + (z / STEP).abs()).sum((1, 2, 3)).mean() / PIXELS
-        if not torch.isfinite(loss):
-            raise SystemExit("the loss is not finite")
-        o.zero_grad()
-        loss.backward()
-        o.step()
-        s.step()
+STEP = 6.0                  # of the values of the codes, in counting noise of a pixel
 
 
 # ---------------------------------------------------------------- bits
@@ -228,68 +235,54 @@ def entropy(p):
 
 # ---------------------------------------------------------------- weights
 
-def quantised(net, bits):
-    """The decoder with weights rounded per tensor, and what they cost coded by their entropy, in bytes."""
-    other = Sparse(net.weight.shape[1], net.dense)
-    other.load_state_dict(net.state_dict())
-    spent, plain = 0.0, 0
-    with torch.no_grad():
-        for p in other.decoder.parameters():
-            if bits < 32:
-                step = 2 * p.abs().max().item() / (2 ** bits - 1)
-                k = torch.round(p / step)
-                p.copy_(k * step)
-                _, n = torch.unique(k, return_counts=True)
-                f = n.double() / n.sum()
-                spent += float(-(n * f.log2()).sum()) + 32
-            else:
-                spent += 32 * p.numel()
-            plain += bits * p.numel()
-    return other, spent / 8, plain / 8
+def quantised(a, bits):
+    """Columns rounded with a scale each, and what they cost, coded by their entropy and plain, in bytes."""
+    if bits == 32:
+        return a, 4 * a.size, 4 * a.size
+    step = 2 * np.abs(a).max(0) / (2 ** bits - 1)
+    k = np.rint(a / np.maximum(step, 1e-12))
+    _, n = np.unique(k, return_counts=True)
+    f = n / n.sum()
+    return (k * step).astype(np.float32), (-(n * np.log2(f)).sum() + 32 * a.shape[1]) / 8, bits * a.size / 8
 
 
 # ---------------------------------------------------------------- measures
 
-@torch.no_grad()
-def evaluate(net, data, truth, bits=8):
-    """Everything about a set of images: error, I(q), bits, ratios with and without the decoder."""
-    x = stabilised(data)
-    z = torch.cat([net.code(b) for b in x.split(256)])
-    q = rounded(z).numpy().astype(np.int64)
-    coded, weights, _ = quantised(net, bits)
-    d = torch.cat([coded.decoder(b) for b in torch.from_numpy(q.astype(np.float32) * STEP).split(256)])
+def evaluate(a, q, x, data, truth, dense, bits=16):
+    """Everything about coded images: error, I(q), bits, ratios with and without the dictionary. Columns that no image uses are not counted."""
+    used = (q != 0).any(0)
+    rounded, weights, _ = quantised(a[:, used], bits)
+    d = (q[:, used] * STEP).astype(np.float32) @ rounded.T
     got = counts(d)
-    out = {"mse": float(1600 * (d - x).square().mean()), "truth": float(1600 * (d - stabilised(truth - 0.25)).square().mean()),
-           "chi2": chi2(got, data), "images": len(data), "latents": int(z[0].numel()), "weights": net.size(), "weight_bytes": weights}
-    if net.dense:
-        stream = dense_bits(q, q.shape[1])
+    n = q.shape[1]
+    out = {"mse": float(((d - x) ** 2).mean()), "chi2": chi2(got, data), "images": len(data), "latents": n, "used": int(used.sum()), "weights": int(rounded.size), "weight_bytes": weights}
+    if dense:
+        stream = dense_bits(q[:, :, None], n)
     else:
-        spent, nonzero = sparse_bits(q, q.shape[1])
+        spent, nonzero = sparse_bits(q[:, :, None], min(n, 16))
         stream = sum(spent)
         density = nonzero / q.size
-        out.update(parts=[s / len(data) for s in spent], nonzero=nonzero / len(data), density=density,
-                   bitmap=float(z[0].numel()), raw_index=nonzero / len(data) * math.ceil(math.log2(z[0].numel())),
-                   bernoulli=z[0].numel() * entropy(density))
+        out.update(parts=[s / len(data) for s in spent], nonzero=nonzero / len(data), bitmap=float(n), raw_index=nonzero / len(data) * math.ceil(math.log2(n)), bernoulli=n * entropy(density))
     out["bits"] = stream / len(data)
     out["ratio"] = 8 * RAW * len(data) / stream
     out["ratio_all"] = 8 * RAW * len(data) / (stream + 8 * weights)
     out["break_even"] = 8 * weights / (8 * RAW - stream / len(data))
-    # Power of the images at high q, decoded over that of the expectation.
+    # How many images bring the ratio with the dictionary to 100.
+    out["hundred"] = 8 * weights / (0.08 * RAW - stream / len(data)) if stream / len(data) < 0.08 * RAW else math.inf
     outer = RINGS > 0.6 * RINGS.max()
-    def high(a):
-        a = a.reshape(len(a), -1)[:, outer]
-        return np.var(a - a.mean(1, keepdims=True))
-    def field(a): return 2 * np.sqrt(a + 0.375)
-    out["high_q"] = float(high(field(got)) / high(field(truth)))
-    return out, q, got
+    def high(v):
+        v = v.reshape(len(v), -1)[:, outer]
+        return np.var(v - v.mean(1, keepdims=True))
+    def field(v): return 2 * np.sqrt(np.maximum(v, 0) + 0.375)
+    out["high_q"] = float(high(field(got)) / max(high(field(truth)), 1e-9))
+    return out, got
 
 
-def neighbours(train_x, train_y, x, y, k=5):
+def neighbours(known, labels, x, y, k=5):
     right = 0
     for row, label in zip(x, y):
-        d = ((train_x - row) ** 2).sum(1)
-        near = np.argpartition(d, k)[:k]
-        right += np.bincount(train_y[near], minlength=len(KINDS)).argmax() == label
+        d = ((known - row) ** 2).sum(1)
+        right += np.bincount(labels[np.argpartition(d, k)[:k]], minlength=len(KINDS)).argmax() == label
     return right / len(x)
 
 
@@ -303,68 +296,60 @@ def save(path, value):
 
 def run(o):
     os.makedirs(o.output, exist_ok=True)
-    torch.set_num_threads(o.threads)
     started = time.time()
     def path(name): return os.path.join(o.output, name)
-    given, _, labels = scattering(o.train, 1)
+    given = scattering(o.train, 1)[0]
     x = stabilised(given)
     data, truth, kinds = scattering(o.images, 2)
+    late = stabilised(data)
     smooth, smooth_truth, _ = scattering(o.images // 4, 3, ["sphere"])
     detector = None
     if o.data:
         with h5py.File(os.path.join(o.data, "sans2d_detector.h5")) as f:
             v = np.nan_to_num(f["intensity"][:].astype(float))
         detector = np.maximum(v, 0).reshape(6, N, 6, N).transpose(0, 2, 1, 3).reshape(-1, N, N)
-    for name, channels, dense in [("sparse1", 16, False), ("dense8", 2, True), ("sparse2", 32, False), ("sparse4", 64, False), ("dense4", 4, True), ("dense16", 1, True)]:
-        torch.manual_seed(1)
-        net = Sparse(channels, dense)
-        for k, penalty in enumerate(o.penalties):
-            state = path(f"{name}-{k}.pt")
-            if os.path.exists(state):
-                net.load_state_dict(torch.load(state))
-            else:
-                if time.time() - started > o.seconds:
-                    print("out of time; run again to go on")
-                    return
-                train(net, x, o.updates if k == 0 else o.further, penalty * (0.3 if dense else 1), 3e-3 if k == 0 else 1.5e-3, 10 + k)
-                # f: what a channel's values cost, over the mean.
-                if not dense:
-                    with torch.no_grad():
-                        z = rounded(net.code(x[:512]))
-                        cost = torch.log2(1 + z.abs()).sum((0, 2, 3)) / (z != 0).sum((0, 2, 3)).clamp_min(1) + 2
-                        net.weight.copy_((cost / cost.mean()).view(1, -1, 1, 1))
-                before = None
-                if not dense:
-                    before = evaluate(net, data[:512], truth[:512])[0]["mse"]
-                    train(net, x, o.further // 2, 0, 1e-3, 20 + k, decoder_only=True)      # removes the shrinkage
-                torch.save(net.state_dict(), state)
-                save(path(f"{name}-{k}-debias.json"), {"before": before})
-            if os.path.exists(path(f"{name}-{k}.json")):
+    def coded(s, images, penalty, over):
+        z = s.debiased(images, s.code(images, penalty, o.steps)) if over >= 1 else images @ s.a
+        return np.rint(z / STEP).astype(np.int64)
+    for over in o.over:
+        dense, s, z = over < 1, None, None
+        for k, penalty in enumerate(o.penalties if not dense else [0.0]):
+            name = f"{'dense' if dense else 'sparse'}-{over:g}-{penalty:g}"
+            if os.path.exists(path(name + ".json")):
                 continue
-            found, q, got = evaluate(net, data, truth)
-            found.update(name=name, penalty=penalty, dense=dense, over=channels * 64 / PIXELS, seconds=time.time() - started)
-            with open(path(f"{name}-{k}-debias.json")) as f:
-                found["before_debias"] = json.load(f)["before"]
-            found["after_debias"] = evaluate(net, data[:512], truth[:512])[0]["mse"]
-            found["smooth"] = {n: v for n, v in evaluate(net, smooth, smooth_truth)[0].items()}
+            if time.time() - started > o.seconds:
+                print("out of time; run again to go on")
+                return
+            s = s or Sparse(x, over, np.random.default_rng(1))
+            before = None
+            if not dense:
+                for _ in range(o.rounds if k == 0 else o.rounds // 2):
+                    z = s.code(x, penalty, 15, z)
+                    s.move(x, s.debiased(x, z))
+                before = float(((s.code(late[:256], penalty, 40) @ s.a.T - late[:256]) ** 2).mean())
+                q = np.abs(np.rint(z / STEP))
+                used = (q > 0).sum(0)
+                cost = 3 - np.log2(np.maximum(used, 1) / max(1, used.max())) / 2
+                s.weight = (cost / np.average(cost, weights=used + 1e-9)).astype(np.float32)
+            q = coded(s, late, penalty, over)
+            found, got = evaluate(s.a, q, late, data, truth, dense)
+            found.update(name=name, penalty=penalty, dense=dense, over=s.a.shape[1] / x.shape[1], seconds=time.time() - started, before_debias=before,
+                         after_debias=float(((q[:256] * STEP) @ s.a.T - late[:256]).__pow__(2).mean()))
+            found["smooth"], _ = evaluate(s.a, coded(s, stabilised(smooth), penalty, over), stabilised(smooth), smooth, smooth_truth, dense)
             if detector is not None:
-                found["detector"] = evaluate(net, detector, detector)[0]
+                found["detector"], _ = evaluate(s.a, coded(s, stabilised(detector), penalty, over), stabilised(detector), detector, detector, dense)
+            used = (q != 0).any(0)
             found["by_weight_bits"] = {}
             for b in (32, 16, 8, 6):
-                e, _, _ = evaluate(net, data[:512], truth[:512], b)
-                _, coded, plain = quantised(net, b)
-                found["by_weight_bits"][b] = {"mse": e["mse"], "coded": coded, "plain": plain}
-            # Codes shift with places; their size pooled over places says less but is short.
-            m = o.neighbours
-            codes = np.sign(q) * np.sqrt(np.abs(q))
-            half = len(codes) // 2
-            found["neighbours"] = {
-                "image": neighbours(stabilised(data[:half]).flatten(1).numpy(), kinds[:half], stabilised(data[half:half + m]).flatten(1).numpy(), kinds[half:half + m]),
-                "decoded": neighbours(stabilised(got[:half]).flatten(1).numpy(), kinds[:half], stabilised(got[half:half + m]).flatten(1).numpy(), kinds[half:half + m]),
-                "latent": neighbours(codes[:half].reshape(half, -1).astype(np.float32), kinds[:half], codes[half:half + m].reshape(m, -1).astype(np.float32), kinds[half:half + m])}
-            save(path(f"{name}-{k}.json"), found)
-            print(f"{time.time() - started:6.0f} s  {name} {penalty}: {found['bits']:.0f} bits/image, {found['ratio']:.0f}:1 ({found['ratio_all']:.0f}:1 with decoder), "
-                  f"mse {found['mse']:.2f} noise, chi2 {found['chi2']:.2f}, k-NN {found['neighbours']['latent']:.3f} ({found['neighbours']['image']:.3f})", flush=True)
+                a, entropic, plain = quantised(s.a[:, used], b)
+                found["by_weight_bits"][b] = {"mse": float(((q[:512][:, used] * STEP) @ a.T - late[:512]).__pow__(2).mean()), "coded": entropic, "plain": plain}
+            half, m = len(q) // 2, o.neighbours
+            def tell(v): return neighbours(v[:half], kinds[:half], v[half:half + m], kinds[half:half + m])
+            codes = (np.sign(q) * np.sqrt(np.abs(q))).astype(np.float32)
+            found["neighbours"] = {"image": tell(late), "decoded": tell(stabilised(got)), "latent": tell(codes)}
+            save(path(name + ".json"), found)
+            print(f"{time.time() - started:6.0f} s  {name}: {found['bits']:.0f} bits/image, {found['ratio']:.0f}:1 ({found['ratio_all']:.0f}:1 with dictionary), "
+                  f"error {found['mse']:.2f} noise, chi2 {found['chi2']:.2f}, k-NN {found['neighbours']['latent']:.3f} ({found['neighbours']['image']:.3f})", flush=True)
     if not os.path.exists(path("bernoulli.json")):
         rng = np.random.default_rng(5)
         gap, at = Golomb(), np.flatnonzero(rng.random(2_000_000) < 0.03)
@@ -376,13 +361,13 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--output", required=True)
     p.add_argument("--data")
-    p.add_argument("--train", type=int, default=3072)
-    p.add_argument("--images", type=int, default=4096)
-    p.add_argument("--updates", type=int, default=900)
-    p.add_argument("--further", type=int, default=300)
-    p.add_argument("--penalties", nargs="+", type=float, default=[1.0, 4.0, 12.0])
+    p.add_argument("--train", type=int, default=1024)
+    p.add_argument("--images", type=int, default=2048)
+    p.add_argument("--rounds", type=int, default=6)
+    p.add_argument("--over", nargs="+", type=float, default=[1.0, 0.03125, 2.0, 0.0625, 0.015625, 4.0], help="elements of the code over pixels; below 1: dense, principal components")
+    p.add_argument("--penalties", nargs="+", type=float, default=[4.0, 8.0, 16.0], help="lambda, in counting noise")
+    p.add_argument("--steps", type=int, default=200, help="of FISTA when images are coded")
     p.add_argument("--neighbours", type=int, default=512)
-    p.add_argument("--threads", type=int, default=1)
     p.add_argument("--seconds", type=float, default=1e9, help="no new training after so many")
     run(p.parse_args())
 
