@@ -80,6 +80,8 @@ package final class FieldEncoder {
   var correctors: [Corrector] = []
   /// The one of the pass at hand.
   var correcting: Corrector?
+  /// The one that the last coding with equal steps chose.
+  var settled: Corrector?
   /// Where the field is one of a series.
   var history: FieldHistory?
   /// Steps that this one may be predicted from, the newest first.

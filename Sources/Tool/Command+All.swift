@@ -93,9 +93,7 @@ extension Command {
     if let text = a.last("restoration") { o.restoration = try restorationKinds(text) }
     o.models = a.all("model")
     o.filter = a.has("filter")
-    if o.filter || !o.models.isEmpty, !o.keep.isEmpty || o.temporal != nil {
-      throw Failure(.usage, "--model and --filter take neither --keep nor --temporal")
-    }
+    if o.filter || !o.models.isEmpty, o.temporal != nil { throw Failure(.usage, "--model and --filter do not take --temporal") }
     o.observe = try a.observe()
     o.verbosity = try a.verbosity()
     return .compress(o)

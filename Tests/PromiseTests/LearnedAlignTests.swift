@@ -31,4 +31,19 @@ extension Promises.Learned {
     #expect(try place.run("align @in.h5 --psnr 45 \(observe) --model @m.aldm --map @map.h5", status: 1).stderr.contains("--map"))
     #expect(try place.run("align @in.h5 --psnr 45 \(observe) --model @none.aldm", status: 5).stderr.contains("none.aldm"))
   }
+
+  /// Observables are kept on corrected values, in containers that are the same on any ranks.
+  @Test(arguments: ["--filter", "--model @m.aldm"]) func keepsObservablesOfCorrectedValues(_ correction: String) throws {
+    let place = try Workplace("learned-keep")
+    try Promises.Learned.model(try Promises.Learned.snapshot(place), place.path("m.aldm"))
+    for (k, keep) in ["vorticity:0.03", "box(size=8):0.0005"].enumerated() {
+      try place.run("compress @in.h5 -o @c.ald --psnr 45 --access tile \(correction) --keep \(keep) --report @c.json")
+      let c = try place.reports("c.json")[0], o = try #require((c["observables"] as? [[String: Any]])?.first)
+      #expect(c["bound_kept"] as? Bool == true && (o["error"] as! Double) <= (o["target"] as! Double), "\(keep)")
+      #expect((c["transform"] as? String)?.contains("+") == true)
+      try place.run("verify @c.ald --against @in.h5", ranks: k == 0 ? 0 : 2)
+      try place.run("compress @in.h5 -o @n.ald --psnr 45 --access tile \(correction) --keep \(keep)", ranks: 3)
+      #expect(try place.bytes("n.ald") == place.bytes("c.ald"), "\(keep)")
+    }
+  }
 }

@@ -98,9 +98,31 @@ struct AlignedSession {
     guard let transform = start.field.coding.member.transform(domain.grid) as? LappedOrthogonalTransform else { throw judge.failure(start.errors, "") }
     let latents = TileLatents(layout: encoder.layout, transform: transform, domain: domain, order: request.order)
     let space = try encoder.phases.measure("align") {
-      try ShapedSpace(judge, encoder, latents, step: start.field.coding.step, request.coordinates, ranks: ranks)
+      let learned = try learnedSensitivities(start.field, transform, ranks: ranks)
+      return try ShapedSpace(judge, encoder, latents, step: start.field.coding.step, request.coordinates, sensitivities: learned, ranks: ranks)
     }
     return try shaped(start, space, against: plain.field, ranks: ranks)
+  }
+
+  /// By observable, component of the field and band, of the decoder that corrects what the transform decodes; `nil`: there is none, or the transform's will do.
+  ///
+  /// - Collective: all ranks.
+  private func learnedSensitivities(_ e: EncodedField, _ transform: LappedOrthogonalTransform, ranks: borrowing Communicator) throws -> [[[Double]]]? {
+    let network: Network
+    switch (e.coding.network, encoder.settled) {
+    case (.inline(let n), _): network = n
+    case (.stored, .network(let n)): network = n
+    default: return nil
+    }
+    guard NetworkCorrection.takes(domain.grid, network) else { return nil }
+    let a = try LearnedAlignment(
+      network, judge.kept.map(\.observable), encoder.source.ordered(request.order), at: OperatingPoint(edge: transform.blockEdge, noise: e.coding.step * e.coding.step / 12),
+      target: nil, on: domain, ranks: ranks)
+    return judge.kept.indices.map { j in
+      var g = [[Double]](repeating: [], count: request.order.count)
+      for (c, own) in request.order.enumerated() { g[own] = a.squares(j, component: c) }
+      return g
+    }
   }
 
   private func done(_ p: Pass, _ steps: String, _ predicted: [Double], against reference: EncodedField) -> AlignedField {

@@ -67,11 +67,15 @@ struct ShapedSpace {
 
   /// Bands of the lapped transform that an encoder works with.
   ///
+  /// - Parameter sensitivities: by observable, component of the field and band, where they are not the transform's.
   /// - Collective: all ranks.
-  init(_ judge: Judge, _ encoder: FieldEncoder, _ latents: TileLatents, step: Double, _ coordinates: Coordinates, ranks: borrowing Communicator) throws {
+  init(
+    _ judge: Judge, _ encoder: FieldEncoder, _ latents: TileLatents, step: Double, _ coordinates: Coordinates, sensitivities: [[[Double]]]? = nil,
+    ranks: borrowing Communicator
+  ) throws {
     encoder.shaping = nil
     let coefficients = try encoder.analyse(latents.transform, ranks: ranks), squares = try latents.bandSums(coefficients, coefficients)
-    let g = try judge.kept.indices.map { try judge.sensitivities($0, latents, coordinates, ranks: ranks) }, transform = latents.transform
+    let g = try sensitivities ?? judge.kept.indices.map { try judge.sensitivities($0, latents, coordinates, ranks: ranks) }, transform = latents.transform
     let values = encoder.layout.components * encoder.layout.grid.count
     self.init(latents, sizes: squares.map { _ in latents.bandSizes }, squares: squares, g, step: step, floor: 0) { [unowned encoder] s, space in
       let weights = BandWeights(edge: transform.blockEdge, tables: space.tables(s.exponents)).simplified(latents: values)

@@ -22,17 +22,23 @@ extension FieldEncoder {
   ///
   /// - Collective: all ranks.
   func runCorrected(ranks: borrowing Communicator, _ run: () throws -> EncodedField) throws -> EncodedField {
-    var best = try run()
-    guard shaping == nil, history == nil, !target.logarithmic, special == nil else { return best }
-    var values = correctors.isEmpty ? nil : decoded?.array
     defer { correcting = nil }
+    // Steps by band are for the decoder that equal steps chose: a choice that changed from pass to pass could not be aimed at.
+    if shaping != nil {
+      correcting = settled
+      return try run()
+    }
+    settled = nil
+    var best = try run()
+    guard history == nil, !target.logarithmic, special == nil else { return best }
+    var values = correctors.isEmpty ? nil : decoded?.array
     for c in correctors where suits(c) {
       correcting = c
       let e = try run()
       let better = if target.rate != nil, let a = e.rmse, let b = best.rmse { a < b } else {
         storedBytes(e) < storedBytes(best) && (target.pointwise != nil || target.rmse.map { (e.rmse ?? .infinity) <= $0 } ?? true)
       }
-      if better { (best, values) = (e, decoded?.array) }
+      if better { (best, values, settled) = (e, decoded?.array, c) }
     }
     if let values { for (i, v) in values.enumerated() { decoded![i] = v } }
     return best

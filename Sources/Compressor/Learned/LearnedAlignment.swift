@@ -33,6 +33,11 @@ struct LearnedAlignment: BandStatistics {
   func sensitivity(_ j: Int) -> (mean: [Double], samples: [[Double]]) {
     (zip(observables[j], distortion).map { $1 > 0 ? $0 / $1 : 0 }, [])
   }
+  /// Of observable j, not divided by the distortion's, by band.
+  func squares(_ j: Int, component c: Int) -> [Double] {
+    let size = bands.counts.count / bands.components
+    return Array(observables[j][c * size..<(c + 1) * size])
+  }
   var variances: [Double] { zip(bands.variances, distortion).map(*) }
   var sampled: [[Double]] { bands.sampled.map { zip($0, distortion).map(*) } }
   var counts: [Double] { bands.counts }

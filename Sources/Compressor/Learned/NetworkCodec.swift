@@ -16,14 +16,18 @@ package struct NetworkCorrection {
   /// x^ on the domain's cells.
   package let corrected: FieldParts
 
+  private static func patches(_ s: Network.Shape) -> [Int] { s.dimensions == 3 ? [s.patch, s.patch, s.patch] : [1, s.patch, s.patch] }
+  /// Whether periodic axes are whole numbers of patches.
+  package static func takes(_ grid: Grid, _ n: Network) -> Bool { (0..<3).allSatisfy { !grid.periodic[$0] || grid.shape[$0] % patches(n.shape)[$0] == 0 } }
+
   /// - Parameter decoded: w, on the domain's cells. - Parameter unit: the step s.
   /// - Throws: `Failure(.usage)`, on all ranks: a periodic axis that is no whole number of patches, or a field of another kind.
   package init(_ network: Network, decoded: FieldParts, unit: Double, on domain: RankDomain) throws {
     self.domain = domain
-    let grid = domain.grid, shape = network.shape, p = shape.dimensions == 3 ? [shape.patch, shape.patch, shape.patch] : [1, shape.patch, shape.patch]
+    let grid = domain.grid, shape = network.shape, p = NetworkCorrection.patches(shape)
     guard shape.suits(grid, components: decoded.count) else { throw Failure(.usage, "the model is made for \(shape.components) components in \(shape.dimensions) dimensions") }
-    for a in 0..<3 where grid.periodic[a] && grid.shape[a] % p[a] != 0 {
-      throw Failure(.usage, "the derivative of a network of patches of \(shape.patch) cells takes periodic axes of whole patches, not of \(grid.shape[a]) cells")
+    guard NetworkCorrection.takes(grid, network) else {
+      throw Failure(.usage, "the derivative of a network of patches of \(shape.patch) cells takes periodic axes of whole patches only")
     }
     var o = domain.box
     if !o.isEmpty {
