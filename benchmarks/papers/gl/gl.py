@@ -340,18 +340,15 @@ def bias(codec, x):
     q = torch.round(y - codec.mean) + codec.mean
     truth, decoded = power(x), power(codec.decode(q).view_as(x))
     clean = codec.decode(y).view_as(x)
-    # The rounding's own change of y y^T, not that of independent noise: dead latents lose energy.
     noise = codec.decode(y + torch.rand(y.shape, generator=rng) - 0.5).view_as(x) - clean
     tangent = 4 * (torch.fft.fft2(clean * HANN).conj() * torch.fft.fft2(noise * HANN)).real
     spread = torch.zeros(len(x), SHELLS).index_add(1, SHELL, tangent.sum(1).flatten(1)) / EDGE ** 2 / 2
     added = power(noise).mean(0)
-    actual = power(codec.decode(q).view_as(x) - clean).mean(0) + (torch.zeros(len(x), SHELLS).index_add(
-        1, SHELL, 2 * (torch.fft.fft2(clean * HANN).conj() * torch.fft.fft2((codec.decode(q).view_as(x) - clean) * HANN)).real.sum(1).flatten(1)) / EDGE ** 2).mean(0)
     e = truth.mean(0)
     modes = torch.bincount(SHELL, minlength=SHELLS) * x.shape[1] * len(x) / 2
     rel = lambda v: float((v / e).square().mean().sqrt())
     return {"measured": rel(decoded.mean(0) - e), "tangent": float((spread.var(0) / len(x) / e ** 2).mean().sqrt()), "uniform": rel(added),
-            "rounding": rel(actual + clean.pow(0).mean() * 0 + (power(clean).mean(0) - e)), "bias_shells": float((added > 4 * e / modes).float().mean())}
+            "bias_shells": float((added > 4 * e / modes).float().mean())}
 
 
 # ---------------------------------------------------------------- driver

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# SL1-1 ... SL1-7: trains what is not there yet, then writes docs/results/papers-sl1.md. Python with numpy, h5py and torch.
+# SL1-1 ... SL1-7: does what is not there yet, then writes docs/results/papers-sl1.md. Python with numpy and h5py.
 #   benchmarks/papers/sl1/run.sh [--data DIR] [--output DIR] [--seconds N] [OPTIONS of sl1.py]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
