@@ -53,10 +53,10 @@ let package = Package(
 
     // The job, and what uses it.
     .target(name: "Compressor", dependencies: ["SnapshotIO", "Codecs", "Reduction", "Observables", "LatentGeometry", "CFibre"]),
-    .executableTarget(name: "Solver", dependencies: ["MPI", "CFFTW", "CFFTW3", "Compressor"]),
     .target(name: "Pages", dependencies: ["Compressor"]),
     .target(name: "CAlidade", dependencies: ["COpenMPI"]),
     .target(name: "InSitu", dependencies: ["CAlidade", "Compressor"]),
+    .executableTarget(name: "Solver", dependencies: ["MPI", "CFFTW", "CFFTW3", "Compressor", "CAlidade", "InSitu"]),
     .executableTarget(name: "Tool", dependencies: ["Compressor", "Pages"]),
 
     // Tests.
@@ -74,7 +74,7 @@ let package = Package(
     .testTarget(name: "GoldenTests", dependencies: ["Support", "RankTests", "Tool"]),
     .testTarget(name: "LauncherTests", dependencies: ["Support", "RankTests"]),
     .testTarget(name: "CommandLineTests", dependencies: ["Support", "Tool", "Solver"]),
-    .testTarget(name: "InSituTests", dependencies: ["Support", "InSitu", "Tool", "Compressor", "Fields", "RankTests"], exclude: ["hosts"]),
+    .testTarget(name: "InSituTests", dependencies: ["Support", "InSitu", "Tool", "Solver", "Compressor", "Fields", "RankTests"], exclude: ["hosts"]),
     .testTarget(name: "SlurmTests", dependencies: ["Support", "Tool", "Solver"], exclude: ["cluster.sh", "scenarios.sh"]),
     .testTarget(name: "PromiseTests", dependencies: ["Support", "Fields", "HDF5", "CHDF5", "CHDF5Parallel", "Compressor", "Codecs", "MPI", "Tool", "RankTests"]),
   ],

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CFibre.h"
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -55,4 +56,10 @@ void ald_fibre_destroy(ald_fibre *f) {
   if (!f) return;
   munmap(f->stack, STACK_BYTES);
   free(f);
+}
+
+void ald_heap_trim(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }

@@ -97,17 +97,20 @@ extension FieldEncoder {
       let wide = layout.regions.map { $0.box.dilated(by: transform.analysisHalo, in: layout.grid) }
       let given = try Surroundings(
         have: source.boxes, arrays: source.arrays, elementSize: source.type.size, wanted: wide, grid: layout.grid, ranks: ranks)
-      for round in 0..<layout.rounds {
-        let here = round < layout.regions.count
+      func analyse(_ round: Int?) throws {
         var parts: [[RawArray]] = []
-        try given.forEachComponent(of: here ? wide[round] : nil, ranks: ranks) { _, cells in
-          let region = layout.regions[round]
+        try given.forEachComponent(of: round.map { wide[$0] }, ranks: ranks) { _, cells in
+          let region = layout.regions[round!]
           parts.append(region.tiles.map { RawArray(box: layout.tiles.box($0), type: workType) })
-          let input = plain ? cells : Mosaic(workRegion(cells.cells(of: wide[round])))
+          let input = plain ? cells : Mosaic(workRegion(cells.cells(of: wide[round!])))
           transform.analyse(input, core: region.box, into: parts[parts.count - 1])
         }
-        if here { for t in parts[0].indices { for c in parts { out.append(c[t]) } } }
+        if round != nil { for t in parts[0].indices { for c in parts { out.append(c[t]) } } }
       }
+      if background?.isAskedOften ?? false { try forEachRound(of: [given], ranks: ranks, analyse) } else {
+        for round in 0..<layout.rounds { try analyse(round < layout.regions.count ? round : nil) }
+      }
+      HostHeap.trim()
       if let scaler = shaping?.scaler {
         let change = shaping?.change
         parallelFor(out.count, threads: threads) { i in
@@ -152,6 +155,8 @@ extension FieldEncoder {
     coding.shifts = shifts
     // Integers of the counted tiles: all of a held field, else the sample.
     let counted = held ? Array(coefficients.indices) : own
+    // Many fields may be under way beside the caller: their integers are made once more rather than kept.
+    let keeps = held && background == nil
     let quantised = Slots<RawArray?>(counted.count, nil), refined = Slots<RefinedTile?>(coefficients.count, nil)
     if let shaping, let refinement = shaping.refinement {
       for i in coefficients.indices { refined[i] = RefinedTile(refinement, shaping.scaler, box: coefficients[i].box, component: i % layout.components) }
@@ -170,15 +175,20 @@ extension FieldEncoder {
     coding.model = model.serialised
     let symbols = Slots<(Symbols, [UInt8])?>(counted.count, nil)
     var histogram = [UInt32](repeating: 0, count: histogramSize)
-    phases.measure("transform") {
-      parallelFor(counted.count, threads: threads) { i in
-        let q = quantised[i] ?? integers(counted[i])
-        quantised[i] = q
-        let (s, side, band) = shapes.symbols(q, component: counted[i] % layout.components, model)
-        symbols[i] = (s, side.serialised(for: band))
+    func count() {
+      let lanes = max(1, min(threads, counted.count)), sums = Slots<[UInt32]>(lanes, histogram)
+      parallelFor(lanes, threads: lanes) { lane in
+        for i in stride(from: lane, to: counted.count, by: lanes) {
+          let q = quantised[i] ?? integers(counted[i])
+          let (s, side, band) = shapes.symbols(q, component: counted[i] % layout.components, model)
+          s.add(to: &sums[lane])
+          quantised[i] = keeps ? q : nil
+          if keeps { symbols[i] = (s, side.serialised(for: band)) }
+        }
       }
-      for i in counted.indices { symbols[i]!.0.add(to: &histogram) }
+      for h in sums.array { for i in h.indices { histogram[i] += h[i] } }
     }
+    try phases.measure("transform") { if background?.isAskedOften ?? false { try compute(ranks: ranks, count) } else { count() } }
     let tables = try phases.measure("fit") {
       ClassTables(histogram: try reducedHistogram(histogram, ranks: ranks), sampled: !held)
     }
@@ -189,9 +199,9 @@ extension FieldEncoder {
     try phases.measure("entropy") {
       try compute(ranks: ranks) {
         parallelFor(coefficients.count, threads: threads) { i in
-          let q = held ? quantised[i]! : integers(i)
+          let q = keeps ? quantised[i]! : integers(i)
           let (s, side): (Symbols, [UInt8])
-          if held { (s, side) = symbols[i]! } else {
+          if keeps { (s, side) = symbols[i]! } else {
             let r = shapes.symbols(q, component: i % layout.components, model)
             (s, side) = (r.0, r.1.serialised(for: r.2))
           }
@@ -300,10 +310,8 @@ extension FieldEncoder {
       wanted: boxes.map { transform.synthesisInput(for: $0) }, grid: layout.grid, ranks: ranks)
     let given = try Surroundings(
       have: source.boxes, arrays: source.arrays, elementSize: source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
-    // One word for all regions: ranks do not wait for each other at each of them.
-    var failure: (any Error)?
-    for round in 0..<layout.rounds {
-      let box = round < boxes.count ? boxes[round] : nil
+    try forEachRound(of: [coefficients, given], ranks: ranks) { round in
+      let box = round.map { boxes[$0] }
       var decoded: [RawArray] = [], original: [RawArray] = []
       try coefficients.forEachComponent(of: box.map { transform.synthesisInput(for: $0) }, ranks: ranks) { _, cells in
         let out = RawArray(box: box!, type: workType)
@@ -311,11 +319,8 @@ extension FieldEncoder {
         decoded.append(out)
       }
       try given.forEachComponent(of: box, ranks: ranks) { _, cells in original.append(cells.array(holding: box!)) }
-      if box != nil && failure == nil {
-        do { try body(layout.regions[round], decoded, original) } catch { failure = error }
-      }
+      if let round { try body(layout.regions[round], decoded, original) }
     }
-    try ranks.agree { if let failure { throw failure } }
   }
 }
 

@@ -187,6 +187,7 @@ package final class FieldEncoder {
   func bankTrial(ranks: borrowing Communicator) throws -> BankTrial {
     let trial = try self.trial ?? phases.measure("trial") { try BankTrial(self, ranks: ranks) }
     self.trial = trial
+    HostHeap.trim()
     return trial
   }
   private func runTiles(_ coding: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
@@ -474,6 +475,7 @@ package final class FieldEncoder {
     out.lengths = streams.map(\.count)
     out.streams.reserveCapacity(out.lengths.reduce(0, +))
     for s in streams { out.streams += s }
+    HostHeap.trim()
     try ranks.agree { try checkKernelMemory() }
     let (sizes, merged) = try reduce(IntegerSums([out.streams.count]), statistics, ranks: ranks)
     out.streamBytes = sizes.values[0]

@@ -37,11 +37,13 @@ final class Symbols: @unchecked Sendable {
   let values: UnsafeMutablePointer<Int32>
   let capacity: Int
   var count = 0
+  private let memory: RawArray
   init(capacity: Int) {
     self.capacity = capacity
-    classes = .allocate(capacity: capacity); values = .allocate(capacity: capacity)
+    memory = RawArray(box: Box(shape: Index3(1, 1, 5 * capacity)), elementSize: 1)
+    values = memory.bound(to: Int32.self)
+    classes = (memory.pointer + 4 * capacity).assumingMemoryBound(to: UInt8.self)
   }
-  deinit { classes.deallocate(); values.deallocate() }
 
   func add(to histogram: UnsafeMutablePointer<UInt32>) { ald_histogram(classes, values, count, histogram) }
 

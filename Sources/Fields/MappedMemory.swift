@@ -5,7 +5,9 @@ import Synchronization
 /// release, because arrays of one size follow each other and fresh pages cost more than what is computed on them.
 enum MappedMemory {
   /// Arrays of at least this many bytes live here.
-  static let threshold = 1 << 18
+  static var threshold: Int { smallest.load(ordering: .relaxed) }
+  private static let smallest = Atomic<Int>(1 << 18)
+  static func takeSmaller() { smallest.store(1 << 15, ordering: .relaxed) }
   /// At most this many released bytes are kept, in at most `kept` pieces.
   static let retained = 12 << 20, kept = 64
 

@@ -29,9 +29,21 @@ public final class RawArray: @unchecked Sendable {
     self.pointer = pointer; self.box = box; self.elementSize = elementSize
     mapped = -1
   }
+  /// Cells of another box at the beginning of the memory of `whole`, or at its end; it is kept as long as they are.
+  public init(inside whole: RawArray, box: Box, elementSize: Int, atEnd: Bool = false) {
+    precondition(box.count * elementSize <= whole.byteCount)
+    pointer = whole.pointer + (atEnd ? whole.byteCount - box.count * elementSize : 0)
+    self.box = box; self.elementSize = elementSize
+    owner = whole
+    mapped = -1
+  }
+  private var owner: RawArray?
   deinit { if mapped > 0 { MappedMemory.release(pointer, mapped) } else if mapped == 0 { pointer.deallocate() } }
 
   @inlinable public func bound<T>(to: T.Type) -> UnsafeMutablePointer<T> { pointer.assumingMemoryBound(to: T.self) }
+
+  /// From now on arrays of tiles are mapped too, in this process: its heap, which is a host's, neither grows by them nor keeps them. Costs page faults.
+  public static func leaveHeapAlone() { MappedMemory.takeSmaller() }
 
   /// A copy.
   public var duplicate: RawArray {

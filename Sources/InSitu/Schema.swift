@@ -37,6 +37,8 @@ struct CodedField {
 let axisLetters = ["z", "y", "x"]
 
 extension DeclaredField {
+  /// Along every axis.
+  var wraps: Bool { (0..<3).allSatisfy { grid.shape[$0] == 1 || grid.periodic[$0] } }
   var description: FieldDescription {
     let letters = axisLetters[(3 - grid.dimensions)...].joined()
     let shape = [grid.shape.z, grid.shape.y, grid.shape.x].suffix(grid.dimensions)

@@ -13,6 +13,10 @@ final class StepBeingCoded {
   var step: SeriesStep!
   /// One per field where the host does not wait.
   var tasks: [CodingTask] = []
+  /// How many of them were begun: the fields at once are as many as memory is meant to hold.
+  var begun = 0
+  /// How often the host has asked whether it is done.
+  var questions = 0
   var request: Int64 = 0
   /// Seconds that the host's thread has spent on it.
   var seconds = 0.0
@@ -54,14 +58,16 @@ extension Writer {
     do {
       let worker = self.worker ?? CodingWorker()
       self.worker = worker
-      c.tasks = try ranks.agree { try c.wanted.indices.map { i in try CodingTask(worker) { task in try self.encode(i, of: c, background: task) } } }
+      c.tasks = try ranks.agree {
+        try c.wanted.indices.map { i in try CodingTask(worker, isAskedOften: isAskedOften) { task in try self.encode(i, of: c, background: task) } }
+      }
     } catch {
       c.step.abandon()
       throw error
     }
     c.request = outcomes.next()
     coding = c
-    for t in c.tasks { t.resume() }
+    resume(c)
     c.seconds += PhaseClock.now() - start
     return c.request
   }
@@ -75,6 +81,7 @@ extension Writer {
       try outcomes.result(of: request)
       return true
     }
+    c.questions += 1
     try progress(c)
     if coding != nil { return false }
     try outcomes.result(of: request)
@@ -112,6 +119,26 @@ extension Writer {
     if coding != nil { throw InSituError(ALD_BUSY, "step \(c.number) is still being coded") }
   }
 
+  /// Portions of work of a field, where it takes one pass and its caller asks often.
+  private static let portions = 4
+
+  /// Goes on with the fields under way, and begins further ones as far as a half of the step's bytes and 12 MB a rank go: coefficients take as much as
+  /// the values, modes of a field that wraps with what is made of them three times that.
+  ///
+  /// - Collective: all ranks.
+  private func resume(_ c: StepBeingCoded) {
+    func bytes(_ i: Int) -> Int { c.wanted[i].fields.reduce(0) { $0 + fields[$1].grid.count * fields[$1].type.size } }
+    func working(_ i: Int) -> Int { bytes(i) * (fields[c.wanted[i].fields[0]].wraps ? 3 : 1) }
+    let most = c.wanted.indices.reduce(0) { $0 + bytes($1) } / 2 + ranks.size * (12 << 20)
+    for t in c.tasks[..<c.begun] { t.resume() }
+    while c.begun < c.tasks.count {
+      let now = c.tasks.indices.prefix(c.begun).reduce(0) { $0 + (c.tasks[$1].isFinished ? 0 : working($1)) }
+      if now > 0 && now + working(c.begun) > most { return }
+      c.begun += 1
+      c.tasks[c.begun - 1].resume()
+    }
+  }
+
   /// - Collective: all ranks.
   private func progress(_ c: StepBeingCoded) throws {
     try checkThread(c)
@@ -123,10 +150,11 @@ extension Writer {
   /// - Collective: all ranks.
   private func advance(_ c: StepBeingCoded) {
     let start = PhaseClock.now()
-    for t in c.tasks { t.resume() }
+    resume(c)
     c.seconds += PhaseClock.now() - start
     guard c.isCoded else { return }
     coding = nil
+    isAskedOften = c.questions > Writer.portions * c.tasks.count
     do { try commit(c) } catch { outcomes.add(error, of: c.request) }
   }
 

@@ -29,12 +29,15 @@ final class Writer {
   /// Codes beside the host once it has asked for that.
   var worker: CodingWorker?
   var coding: StepBeingCoded?
+  /// Whether the host asked often for the step before.
+  var isAskedOften = false
   var outcomes = Outcomes()
   var statistics = StepStatistics()
   var lastError = ""
 
   /// - Collective: all ranks of `communicator`.
   init(_ path: String, _ options: ald_options, _ communicator: consuming Communicator) throws {
+    HostHeap.respect()
     self.options = options
     budget = Budget(bytesPerStep: options.bytes_per_step)
     cap = TimeCap(seconds: options.seconds_per_step, rungs: [])
@@ -299,7 +302,7 @@ final class Writer {
       let positions = schema.map { c in c.description.spatialAxes.map { a in coordinates.first { $0.axis == String(a) }?.values ?? [] } }
       try series.observe(w, fields: schema.map(\.description), positions: positions, ranks: ranks)
     }
-    let wraps = fields.contains { f in (0..<3).allSatisfy { f.grid.shape[$0] == 1 || f.grid.periodic[$0] } }
+    let wraps = fields.contains(where: \.wraps)
     let parts: [(StepPart, Bool)] = [(.observables, !observed.isEmpty), (.verification, options.no_verify == 0), (.globalCodecs, wraps)]
     cap = TimeCap(seconds: options.seconds_per_step, rungs: parts.filter(\.1).map(\.0))
     coded = schema

@@ -1,5 +1,6 @@
 import CMPI
 import COpenMPI
+import Glibc
 
 /// Messages between pairs of ranks that are in flight together.
 ///
@@ -20,13 +21,23 @@ public struct Exchange: ~Copyable {
   deinit {
     // Never free what the library may still write to.
     guard finished || requests.isEmpty else { return }
-    for b in outgoing { b.deallocate() }
-    for b in incoming { b.deallocate() }
+    for b in outgoing { Exchange.release(b) }
+    for b in incoming { Exchange.release(b) }
   }
+
+  /// Large buffers are mapped apart from the heap, where they would leave holes.
+  private static let mapped = 1 << 17
+  private static func buffer(_ count: Int) -> UnsafeMutableRawBufferPointer {
+    if count < mapped { return .allocate(byteCount: count, alignment: 64) }
+    let p = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | Int32(MAP_ANONYMOUS), -1, 0)
+    precondition(p != MAP_FAILED, "out of memory: \(count) bytes")
+    return UnsafeMutableRawBufferPointer(start: p, count: count)
+  }
+  private static func release(_ b: UnsafeMutableRawBufferPointer) { if b.count < mapped { b.deallocate() } else { munmap(b.baseAddress!, b.count) } }
 
   /// Posts the receipt of `count` bytes; they are the next of `withReceived`.
   public mutating func receive(_ count: Int, from rank: Int) throws {
-    let b = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+    let b = Exchange.buffer(count)
     incoming.append(b)
     var at = 0
     while at < count {
@@ -40,7 +51,7 @@ public struct Exchange: ~Copyable {
 
   /// Lets `fill` write a message of `count` bytes and starts sending it.
   public mutating func send(_ count: Int, to rank: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) throws {
-    let b = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 64)
+    let b = Exchange.buffer(count)
     outgoing.append(b)
     fill(b)
     var at = 0
@@ -60,7 +71,7 @@ public struct Exchange: ~Copyable {
   public mutating func finish() throws {
     if !requests.isEmpty { try check("MPI_Waitall", MPI_Waitall(Int32(requests.count), &requests, cmpi_statuses_ignore())) }
     finished = true
-    for b in outgoing { b.deallocate() }
+    for b in outgoing { Exchange.release(b) }
     outgoing = []
   }
 

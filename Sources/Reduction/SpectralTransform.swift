@@ -17,7 +17,8 @@ public final class SpectralTransform {
   private let axes: [FourierAxis]
   /// Pencils of complex numbers: along x and y before and behind, in the coordinates of the transform at hand.
   private let alongX: Box, alongY: Box
-  private var memories: [RawArray] = []
+  /// Memory of a transform that is over, for the next one.
+  private var spare: [RawArray] = []
   /// nil where every rank has the same cells of both pencils: nothing moves.
   private let xy: Redistribution?, yz: Redistribution?, yx: Redistribution?, zy: Redistribution?
 
@@ -73,33 +74,31 @@ public final class SpectralTransform {
       if widen, count < n { (b.pointer + (k * n + count + first) * bytes).initializeMemory(as: UInt8.self, repeating: 0, count: (n - count) * bytes) }
     }
   }
-  /// Some rows at a time, with room for all their coefficients and `doubles` more numbers each.
-  private func eachBatch(
-    of rows: Int, doubles: Int, _ body: (_ first: Int, _ count: Int, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) -> Void
-  ) {
-    let half = shape.x / 2 + 1, batch = min(64, rows)
-    let buffer = UnsafeMutablePointer<Double>.allocate(capacity: (2 * half + doubles) * batch)
+  /// Some rows at a time, with room for all their coefficients and values.
+  private func eachBatch(_ body: (_ first: Int, _ count: Int, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) -> Void) {
+    let rows = rows.isEmpty ? 0 : rows.shape.z * rows.shape.y, half = shape.x / 2 + 1, batch = min(64, rows)
+    let buffer = UnsafeMutablePointer<Double>.allocate(capacity: (2 * half + shape.x) * batch)
     defer { buffer.deallocate() }
-    for first in stride(from: 0, to: rows, by: batch) { body(first, min(batch, rows - first), buffer, buffer + 2 * half * batch) }
+    for first in stride(from: 0, to: rows, by: max(1, batch)) { body(first, min(batch, rows - first), buffer, buffer + 2 * half * batch) }
+  }
+  /// Memory for the numbers or the values of any pencil: two of them, used in turns, are all that a transform needs.
+  private func memory() -> RawArray {
+    if let m = spare.popLast() { return m }
+    let most = max(rows.count, [alongX, whole(alongY, 1), columns].map { SpectralTransform.numbers($0).count }.max()!)
+    return RawArray(box: Box(shape: Index3(1, 1, most)), elementSize: 8)
   }
   /// The same complex numbers on the next pencil's box, in the other memory unless nothing moves.
-  private func moved(_ a: RawArray, _ memory: inout Int, to box: Box, _ plan: Redistribution?, ranks: borrowing Communicator) throws -> RawArray {
+  private func moved(_ a: RawArray, _ here: inout RawArray, _ other: inout RawArray, to box: Box, _ plan: Redistribution?, ranks: borrowing Communicator) throws -> RawArray {
     guard let plan else { return a }
-    memory = 1 - memory
-    let b = array(box, memory)
+    swap(&here, &other)
+    let b = array(box, here)
     try plan.move([a], into: [b], ranks: ranks)
     return b
   }
-  /// Complex numbers on a box in one of two memories that are used in turns.
-  private func array(_ b: Box, _ memory: Int) -> RawArray {
-    if memories.isEmpty {
-      let most = [alongX, whole(alongY, 1), columns].map { SpectralTransform.numbers($0).count }.max()!
-      memories = (0..<2).map { _ in RawArray(box: Box(shape: Index3(1, 1, most)), elementSize: 8) }
-    }
-    return RawArray(lending: memories[memory].pointer, box: SpectralTransform.numbers(b), elementSize: 8)
-  }
+  /// Complex numbers on a box.
+  private func array(_ b: Box, _ memory: RawArray) -> RawArray { RawArray(inside: memory, box: SpectralTransform.numbers(b), elementSize: 8) }
   /// Lets go of the memory that transforms have worked in; the next one takes it anew.
-  public func rest() { memories = [] }
+  public func rest() { spare = [] }
   private func whole(_ b: Box, _ axis: Int) -> Box {
     var w = b
     if !b.isEmpty { w.lower[axis] = 0; w.upper[axis] = shape[axis] }
@@ -108,40 +107,38 @@ public final class SpectralTransform {
 
   /// Coefficients, not normalised, of the modes `mine`.
   ///
-  /// - Parameter given: floats or doubles on `rows`.
+  /// - Parameter fill: puts the values into an array of `type` on `rows`, which lies where they are transformed; once.
   /// - Collective: all ranks.
-  public func forward(_ given: consuming RawArray, ranks: borrowing Communicator) throws -> RawArray {
+  public func forward(of type: ScalarType = .float64, ranks: borrowing Communicator, _ fill: (RawArray) throws -> Void) throws -> RawArray {
     let half = shape.x / 2 + 1, m = modes.shape
-    var values = given as RawArray?
-    let single = given.elementSize == 4
-    var memory = 0
-    let x = array(alongX, memory), p = x.bound(to: Double.self)
-    if !rows.isEmpty {
-      let values = values!
-      eachBatch(of: rows.shape.z * rows.shape.y, doubles: single ? shape.x : 0) { first, count, buffer, wide in
-        var from = UnsafePointer(values.bound(to: Double.self) + first * shape.x)
-        if single {
-          let f = values.bound(to: Float.self) + first * shape.x
+    var here = memory(), other = memory()
+    let x = array(alongX, here), p = x.bound(to: Double.self)
+    do {
+      // Rows grow as they are transformed: from the end of the memory to its beginning none meets the next.
+      let values = RawArray(inside: here, box: rows, elementSize: type.size, atEnd: true)
+      try fill(values)
+      eachBatch { row, count, buffer, wide in
+        if type == .float32 {
+          let f = values.bound(to: Float.self) + row * shape.x
           for i in 0..<count * shape.x { wide[i] = Double(f[i]) }
-          from = UnsafePointer(wide)
-        }
-        if m.x == half { return axes[2].real(from, to: p + first * 2 * half, rows: count) }
-        axes[2].real(from, to: buffer, rows: count)
-        for l in 0..<count { (p + (first + l) * 2 * m.x).update(from: buffer + l * 2 * half, count: 2 * m.x) }
+        } else { wide.update(from: values.bound(to: Double.self) + row * shape.x, count: count * shape.x) }
+        if m.x == half { return axes[2].real(wide, to: p + row * 2 * half, rows: count) }
+        axes[2].real(wide, to: buffer, rows: count)
+        for l in 0..<count { (p + (row + l) * 2 * m.x).update(from: buffer + l * 2 * half, count: 2 * m.x) }
       }
     }
-    // Often the last to hold them.
-    values = nil
-    let wide = try moved(x, &memory, to: whole(alongY, 1), xy, ranks: ranks)
+    let wide = try moved(x, &here, &other, to: whole(alongY, 1), xy, ranks: ranks)
     axes[1].complex(wide.bound(to: Double.self), backward: false, lines: alongY.shape.x, blocks: alongY.shape.z)
-    memory = 1 - memory
-    let y = array(alongY, memory)
+    swap(&here, &other)
+    let y = array(alongY, here)
     move(wide, y, blocks: alongY.shape.z, from: shape.y, count: m.y, first: modes.lower.y, run: alongY.shape.x, widen: false)
-    let long = try moved(y, &memory, to: columns, yz, ranks: ranks)
+    let long = try moved(y, &here, &other, to: columns, yz, ranks: ranks)
     let lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
     axes[0].complex(long.bound(to: Double.self), backward: false, lines: lines, blocks: blocks)
-    let out = RawArray(box: place(mine), elementSize: 8)
+    swap(&here, &other)
+    let out = RawArray(inside: here, box: place(mine), elementSize: 8)
     move(long, out, blocks: blocks, from: shape.z, count: m.z, first: modes.lower.z, run: lines, widen: false)
+    spare.append(other)
     return out
   }
 
@@ -149,35 +146,39 @@ public final class SpectralTransform {
   ///
   /// Of the planes j_x = 0 and n / 2 the real part of what stands along x is taken.
   /// - Collective: all ranks.
-  public func backward(_ coefficients: RawArray, adding mean: Double = 0, as type: ScalarType = .float64, ranks: borrowing Communicator) throws -> RawArray {
+  public func backward(_ coefficients: consuming RawArray, adding mean: Double = 0, as type: ScalarType = .float64, ranks: borrowing Communicator) throws -> RawArray {
     let half = shape.x / 2 + 1, m = modes.shape
-    var memory = 0
-    let long = array(columns, memory), lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
+    var here = memory()
+    let long = array(columns, here), lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
     move(coefficients, long, blocks: blocks, from: shape.z, count: m.z, first: modes.lower.z, run: lines, widen: true)
+    // Often the last to hold them.
+    _ = consume coefficients
     axes[0].complex(long.bound(to: Double.self), backward: true, lines: lines, blocks: blocks)
-    let y = try moved(long, &memory, to: alongY, zy, ranks: ranks)
-    memory = 1 - memory
-    let wide = array(whole(alongY, 1), memory)
+    var other = memory()
+    let y = try moved(long, &here, &other, to: alongY, zy, ranks: ranks)
+    swap(&here, &other)
+    let wide = array(whole(alongY, 1), here)
     move(y, wide, blocks: alongY.shape.z, from: shape.y, count: m.y, first: modes.lower.y, run: alongY.shape.x, widen: true)
     axes[1].complex(wide.bound(to: Double.self), backward: true, lines: alongY.shape.x, blocks: alongY.shape.z)
-    let x = try moved(wide, &memory, to: alongX, yx, ranks: ranks)
-    let out = RawArray(box: rows, type: type), p = x.bound(to: Double.self)
-    if !rows.isEmpty {
-      eachBatch(of: rows.shape.z * rows.shape.y, doubles: shape.x) { first, count, buffer, values in
-        for l in 0..<count {
-          (buffer + l * 2 * half).update(from: p + (first + l) * 2 * m.x, count: 2 * m.x)
-          (buffer + l * 2 * half + 2 * m.x).update(repeating: 0, count: 2 * (half - m.x))
-        }
-        axes[2].real(from: buffer, to: values, rows: count)
-        if type == .float32 {
-          let to = out.bound(to: Float.self) + first * shape.x
-          for i in 0..<count * shape.x { to[i] = Float(values[i] + mean) }
-        } else {
-          let to = out.bound(to: Double.self) + first * shape.x
-          for i in 0..<count * shape.x { to[i] = values[i] + mean }
-        }
+    let x = try moved(wide, &here, &other, to: alongX, yx, ranks: ranks)
+    // Doubles stay where they are.
+    let out = type == .float64 ? RawArray(inside: other, box: rows, elementSize: 8) : RawArray(box: rows, type: type), p = x.bound(to: Double.self)
+    eachBatch { row, count, buffer, values in
+      for l in 0..<count {
+        (buffer + l * 2 * half).update(from: p + (row + l) * 2 * m.x, count: 2 * m.x)
+        (buffer + l * 2 * half + 2 * m.x).update(repeating: 0, count: 2 * (half - m.x))
+      }
+      axes[2].real(from: buffer, to: values, rows: count)
+      if type == .float32 {
+        let to = out.bound(to: Float.self) + row * shape.x
+        for i in 0..<count * shape.x { to[i] = Float(values[i] + mean) }
+      } else {
+        let to = out.bound(to: Double.self) + row * shape.x
+        for i in 0..<count * shape.x { to[i] = values[i] + mean }
       }
     }
+    spare.append(here)
+    if type != .float64 { spare.append(other) }
     return out
   }
 

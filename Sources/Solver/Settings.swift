@@ -16,6 +16,8 @@ struct Settings {
   var every: Double?
   var type = SnapshotFile.ScalarTypeName.f32
   var singleFile = false
+  /// Of a series.
+  var psnr = 60.0, keyInterval = 1, isBeside = false
   var quiet = false
 
   static let help = """
@@ -31,10 +33,13 @@ struct Settings {
       --initial 3d|2d     the vortex, or its two-dimensional sheet with a known solution
       --perturb A         random low modes of this rms per component (0)
       --seed S            of the random modes (1)
-      --output FILE       HDF5 file to write (none)
+      --output FILE       HDF5 file to write, or NAME.alds: a series written through libalidade (none)
       --every T           write every T instead of only at the end
       --single-file       all of these in one file, not FILE.0001.h5, FILE.0002.h5, ...
-      --type f32|f64      as written (f32)
+      --type f32|f64      as written (f32; series: f64)
+      --psnr DB           of a series (60)
+      --keys K            steps of a series are predicted, but for every K-th (1)
+      --beside            a series is coded while the simulation goes on
       --quiet             print only the summary
 
     """
@@ -46,9 +51,10 @@ struct Settings {
       switch parts.first ?? "" {
       case "--single-file" where parts.count == 1: singleFile = true; continue
       case "--quiet" where parts.count == 1: quiet = true; continue
+      case "--beside" where parts.count == 1: isBeside = true; continue
       default: break
       }
-      let known = ["--n", "--re", "--time", "--dt", "--initial", "--perturb", "--seed", "--output", "--every", "--type"]
+      let known = ["--n", "--re", "--time", "--dt", "--initial", "--perturb", "--seed", "--output", "--every", "--type", "--psnr", "--keys"]
       guard let name = parts.first, known.contains(name) else { throw Failure(.usage, "unknown option '\(word)'") }
       guard let value = parts.count == 2 ? parts[1] : rest.popFirst() else {
         throw Failure(.usage, "option '\(name)' needs a value")
@@ -74,6 +80,10 @@ struct Settings {
         seed = v
       case "--output": output = value
       case "--every": every = try number(1e-9)
+      case "--psnr": psnr = try number(1)
+      case "--keys":
+        guard let v = Int(value), v >= 1, v <= 1 << 20 else { throw wrong }
+        keyInterval = v
       default:
         guard let v = SnapshotFile.ScalarTypeName(rawValue: value) else { throw wrong }
         type = v

@@ -32,8 +32,10 @@ struct Hosts: Sendable {
     make("library", "'\(root)/jobscripts/library.sh' '\(Launcher.product("libAlidadeInSitu.a").path)' '\(f)'")
     make("stub", "mkdir -p \(f)/stub && mpicc -Wall -Werror -fPIC -shared -Wl,-soname,libalidade.so.0 \(include) '\(root)/Sources/Bindings/stub/alidade_stub.c' -o \(f)/stub/libalidade.so.0")
     make("c", "mpicc -std=c11 -Wall -Werror \(include) \(hosts)/host.c -o \(f)/c \(link) -lm")
+    make("own-hdf5", "mpicc -std=gnu11 -Wall -Werror -DOWN_HDF5 \(include) $(pkg-config --cflags hdf5-openmpi) \(hosts)/host.c -o \(f)/own-hdf5 \(link) $(pkg-config --libs hdf5-openmpi) -lm")
     make("series", "mpicc -std=gnu11 -Wall -Werror \(include) \(hosts)/series.c -o \(f)/series \(link) -lm")
     make("failures", "mpicc -std=gnu11 -Wall -Werror \(include) \(hosts)/failures.c -o \(f)/failures \(link) -lm")
+    make("memory", "mpicc -std=gnu11 -O2 -Wall -Werror \(include) \(root)/benchmarks/insitu/memory.c -o \(f)/memory \(link) -lm")
     make("c++", "mpicxx -std=c++11 -Wall -Werror \(include) -I\(root)/Sources/Bindings/cpp \(hosts)/host.cpp -o \(f)/c++ \(link)")
     make("fortran", "cd \(f) && mpif90 -std=f2018 -Wall -Werror -ffree-line-length-none \(root)/Sources/Bindings/fortran/alidade.f90 \(hosts)/host.f90 -o fortran \(link)")
     self.missing = missing

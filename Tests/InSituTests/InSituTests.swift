@@ -28,6 +28,21 @@ import Testing
 
   @Test(.enabled(if: Hosts.python != nil, "needs a python3 with numpy and mpi4py")) func pythonWasThere() {}
 
+  /// Our own simulation through the C functions: the same bytes on any ranks, waiting or coded beside the solver.
+  @Test func ownSolver() throws {
+    var first: [String: Data]?
+    for (ranks, more) in [(1, []), (2, ["--beside"]), (4, []), (3, ["--beside"])] {
+      let outcome = try Launcher.mpirun(
+        ranks: ranks, executable: Launcher.product("alidade-taylorgreen"),
+        arguments: ["--n", "24", "--time", "0.6", "--every", "0.15", "--dt", "0.05", "--keys", "3", "--output", hosts.path("own-solver.alds"), "--quiet"] + more, timeout: 60)
+      #expect(outcome.status == 0 && outcome.stderr.isEmpty && outcome.stdout.contains("4 outputs in"), "\(ranks) ranks: \(outcome)")
+      let found = try hosts.series("own-solver.alds")
+      #expect(found.count == 5 && (first == nil || first == found), "\(ranks) ranks: other bytes")
+      first = first ?? found
+    }
+    #expect(try Launcher.run(Launcher.product("alidade"), arguments: ["verify", hosts.path("own-solver.alds"), "-q"]).status == 0)
+  }
+
   /// h5py and netCDF4 bring HDF5 libraries of their own.
   @Test(.enabled(if: Hosts.pythonHas("h5py, netCDF4"), "needs h5py and netCDF4"), arguments: ["first", "last"])
   func otherHDF5InTheProcess(order: String) throws {
@@ -35,6 +50,21 @@ import Testing
     #expect(outcome.status == 0, "\(outcome)")
     _ = try hosts.run("c", ranks: 1, [hosts.path("equal.alds")])
     #expect(try hosts.series("hdf5.alds") == hosts.series("equal.alds"))
+  }
+
+  /// A step of four fields takes at most 1.5 times its bytes and 64 MB more of a rank, the first one too.
+  @Test(arguments: [["wraps", "scalars", "copied", "wait"], ["walls", "scalars", "copied", "async"]])
+  func memoryOfAStep(how: [String]) throws {
+    let outcome = try hosts.run("memory", ranks: 2, [hosts.path("memory.alds"), "128", "4"] + how + ["2"])
+    #expect(outcome.status == 0, "\(outcome)")
+  }
+
+  /// A host with a file open in a parallel HDF5 of its own, all the while.
+  @Test func hostsOwnHDF5() throws {
+    let outcome = try hosts.run("own-hdf5", ranks: 2, [hosts.path("own.alds")])
+    #expect(outcome.status == 0 && outcome.stdout.isEmpty && outcome.stderr.isEmpty, "\(outcome)")
+    _ = try hosts.run("c", ranks: 1, [hosts.path("equal.alds")])
+    #expect(try hosts.series("own.alds") == hosts.series("equal.alds"))
   }
 
   @Test(arguments: ["puts", "steps", "opening", "watch"], [1, 3])

@@ -23,9 +23,13 @@ import Support
   let worker = CodingWorker(), own = try RankBox(ranks)
   final class Results { var fields: [EncodedField?] = [] }
   let results = Results()
-  results.fields = members.map { _ in nil }
-  let tasks = try members.indices.map { i in
-    try CodingTask(worker) { task in results.fields[i] = try encodeField(source, bound: .psnr(60), member: members[i], background: task, ranks: own.ranks) }
+  // In large portions and in small ones.
+  let all = members + members
+  results.fields = all.map { _ in nil }
+  let tasks = try all.indices.map { i in
+    try CodingTask(worker, isAskedOften: i >= members.count) { task in
+      results.fields[i] = try encodeField(source, bound: .psnr(60), member: all[i], background: task, ranks: own.ranks)
+    }
   }
   // One that fails on the last rank alone.
   let bad = try CodingTask(worker) { task in
@@ -47,7 +51,7 @@ import Support
   try own.close()
   let failure = bad.failure.map { "\($0)" } ?? "nothing"
   try ranks.agree {
-    guard found == expected else { throw Failure(.corrupt, "\(found) instead of \(expected)") }
+    guard found == expected + expected else { throw Failure(.corrupt, "\(found) instead of \(expected)") }
     guard failure.contains("out of paper") else { throw Failure(.corrupt, "the failure of one rank became \(failure)") }
   }
   return expected.joined(separator: "\n") + "\nat least \(min(rounds, 2)) rounds"

@@ -17,7 +17,7 @@ private func transforms(_ ranks: borrowing Communicator) throws {
       func value(_ i: Index3) -> Double { Double(SplitMix64.hash(9, (i.z * n.y + i.y) * n.x + i.x) >> 11) * 0x1p-53 }
       let values = RawArray(box: t.rows, elementSize: 8), v = values.bound(to: Double.self)
       eachCell(t.rows) { v[t.rows.offset(of: $0)] = value($0) }
-      let spectrum = try t.forward(values, ranks: ranks), s = spectrum.bound(to: Double.self)
+      let spectrum = try t.forward(ranks: ranks) { $0.copy($0.box, from: values) }, s = spectrum.bound(to: Double.self)
       eachCell(t.mine) { k in
         var re = 0.0, im = 0.0
         eachCell(Box(shape: n)) { i in

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""mpirun -n N replay.py RUN OUT: writes the arrays that a run of mpi4py-fft dumped once more, its boxes dealt out to N ranks.
+"""mpirun -n N replay.py RUN OUT: writes the arrays that a run dumped once more, its boxes dealt out to N ranks.
 
-The containers must be those of the run, whatever N. (The example's own arrays differ in their last bits between rank counts.)
+The containers must be those of the run, whatever N, but for points that several boxes hold with different values: there the first one's count.
 """
 import glob
 import hashlib
@@ -9,34 +9,45 @@ import os
 import sys
 
 from mpi4py import MPI
-import numpy as np
 
 import alidade
+from dumps import dumps
 
 comm, run, out = MPI.COMM_WORLD, sys.argv[1], sys.argv[2]
-reader = alidade.open(run + "/run.alds")
+reader, held = alidade.open(run + "/run.alds"), dumps(run)
 about = reader.describe()
-parts = sorted({os.path.basename(p).split(".")[2] for p in glob.glob(run + "/u.*.npz")})
-mine = [p for i, p in enumerate(parts) if i % comm.size == comm.rank]
+fields = about["fields"]
+# Boxes of lower numbers go to lower ranks, as in the run.
+count = len(held[next(iter(held))])
+mine = range(count * comm.rank // comm.size, count * (comm.rank + 1) // comm.size)
+shapes = {f["name"]: tuple(f["shape"][-len(about["coordinates"]):]) for f in fields}
+cells = tuple(min(s[a] for s in shapes.values()) for a in range(len(about["coordinates"])))
 
 
-def load(name, step, part):
-    z = np.load(f"{run}/{name}.{step}.{part}.npz")
-    return tuple(slice(a, a + n) for a, n in zip(z["lower"], z["values"].shape)), z["values"]
+def place(name, i):
+    lower, values = held[name, reader.steps[0]][i]
+    return tuple(slice(a, a + n) for a, n in zip(lower, values.shape))
 
 
-shape = about["fields"][0]["shape"][1:]
-with alidade.Writer(comm, out, shape, periodic=True, opening="replace") as w:
-    w.coords(**{a: (0, about["coordinates"][a][1]) for a in "zyx"})
-    w.boxes([load("u", reader.steps[0], p)[0] for p in mine])
-    for name in "uvw":
-        w.field(name, bound=alidade.relative(float(os.environ.get("INSITU_BOUND", 1e-4))), centring="point")
-    w.vector("velocity", ["w", "v", "u"])
+with alidade.Writer(comm, out, cells, periodic=[bool(p) for p in about["fields"][0]["periodic"]], opening="replace") as w:
+    w.coords(**about["coordinates"])
+    for f in fields:
+        for name in f["datasets"] or [f["name"]]:
+            extra = [a - b for a, b in zip(shapes[f["name"]], cells)]
+            w.field(name, bound=alidade.relative(float(os.environ.get("INSITU_BOUND", 1e-4))), centring=f["attributes"][name]["centring"], extra=extra, units=f["units"])
+    w.boxes([place(next(n for f in fields for n in f["datasets"] or [f["name"]] if shapes[f["name"]] == cells), i) for i in mine])
+    for f in fields:
+        if f["datasets"]:
+            w.vector(f["name"], f["datasets"])
+        if shapes[f["name"]] != cells:
+            for name in f["datasets"] or [f["name"]]:
+                w.field_boxes(name, [place(name, i) for i in mine], shared=True)
     for step, time in zip(reader.steps, reader.times):
         with w.step(step, time) as s:
-            for p in mine:
-                for name in "wvu":
-                    s.put(name, load(name, step, p)[1], load(name, step, p)[0])
+            for f in fields:
+                for name in f["datasets"] or [f["name"]]:
+                    for k, i in enumerate(mine):
+                        s.put(name, held[name, step][i][1], k)
 if comm.rank == 0:
     digests = [hashlib.sha256(b"".join(open(p, "rb").read() for p in sorted(glob.glob(d + "/*.ald")))).hexdigest()[:12] for d in (run + "/run.alds", out)]
     print(comm.size, "ranks:", *digests, "equal" if digests[0] == digests[1] else "DIFFERENT")

@@ -69,11 +69,14 @@ class Writer {
   int uniform(int axis, double first, double spacing) { return ald_uniform(handle_, axis, first, spacing); }
   int boxes(const std::vector<Box> &boxes) {
     Index lower, extent;
-    for (const Box &b : boxes) {
-      lower.insert(lower.end(), b.lower.begin(), b.lower.end());
-      extent.insert(extent.end(), b.extent.begin(), b.extent.end());
-    }
+    flatten(boxes, lower, extent);
     return ald_boxes(handle_, static_cast<std::int32_t>(boxes.size()), lower.data(), extent.data());
+  }
+  // Of one field alone; shared: where boxes overlap the lowest rank's values count.
+  template <class T> int boxes(Field<T> f, const std::vector<Box> &boxes, bool shared = false) {
+    Index lower, extent;
+    flatten(boxes, lower, extent);
+    return ald_field_boxes(handle_, f.number, shared, static_cast<std::int32_t>(boxes.size()), lower.data(), extent.data());
   }
   template <class T>
   int field(const std::string &name, Field<T> &field, ald_bound bound = lossless(), ald_centring centring = ALD_CELL, const std::string &units = "",
@@ -95,6 +98,10 @@ class Writer {
   }
   int attribute(const std::string &name, const std::string &text) { return ald_attr_text(handle_, -1, name.c_str(), text.c_str()); }
   int attribute(const std::string &name, double value) { return ald_attr_numbers(handle_, -1, name.c_str(), 1, &value); }
+  int observe(const std::string &observable) { return ald_observe(handle_, observable.c_str()); }
+  template <class T> int trigger(const std::string &observable, double threshold, Field<T> f, ald_bound b, bool below = false) {
+    return ald_trigger(handle_, observable.c_str(), threshold, below, f.number, b);
+  }
   int commit() { return ald_commit(handle_); }
   template <class T> int set_bound(Field<T> f, ald_bound b) { return ald_set_bound(handle_, f.number, b); }
 
@@ -114,11 +121,18 @@ class Writer {
   int wait(std::int64_t request) { return ald_wait(handle_, request); }
 
   int stats(ald_stats &s) const { s.size = sizeof s; return ald_get_stats(handle_, &s); }
+  template <class T> int stats(Field<T> f, ald_field_stats &s) const { s.size = sizeof s; return ald_get_field_stats(handle_, f.number, &s); }
   std::string error() const { return ald_last_error(handle_); }
   int close() { return ald_close(&handle_); }
   ald_writer *handle() const { return handle_; }
 
  private:
+  static void flatten(const std::vector<Box> &boxes, Index &lower, Index &extent) {
+    for (const Box &b : boxes) {
+      lower.insert(lower.end(), b.lower.begin(), b.lower.end());
+      extent.insert(extent.end(), b.extent.begin(), b.extent.end());
+    }
+  }
   ald_writer *handle_ = nullptr;
   std::size_t axes_ = 0;
 };

@@ -2,7 +2,7 @@
 !
 ! Axes stand in Fortran's order (x, y, z), bounds are global, 1-based and inclusive. Arrays may be sections: nothing is copied on the way.
 ! Every call takes an optional last argument `status` (0: ok, else as ald_status of alidade.h); text by `error()`. Collective: open, set_boxes,
-! commit, begin, end_step, end_async, test, wait, close. Nothing stops the program.
+! set_field_boxes, commit, begin, end_step, end_async, test, wait, close. Nothing stops the program.
 module alidade
   use, intrinsic :: iso_c_binding
   use, intrinsic :: iso_fortran_env, only: int32, int64, real32, real64
@@ -48,6 +48,15 @@ module alidade
     integer(c_int64_t) :: key_step, left_out
   end type
 
+  ! Of a field in the last committed step; of a vector's component: of the vector.
+  type, bind(c), public :: alidade_field_stats
+    integer(c_size_t) :: size
+    integer(c_int64_t) :: raw_bytes, stored_bytes
+    real(c_double) :: granted, max_error, rms_error
+    integer(c_int64_t) :: masked
+    character(kind=c_char) :: codec(16)
+  end type
+
   ! A series being written.
   type :: alidade_writer
     private
@@ -63,7 +72,10 @@ module alidade
     procedure, private :: boxes_default, boxes_int64, box_default
     generic :: set_boxes => boxes_default, boxes_int64, box_default
     procedure :: field
+    procedure :: set_field_boxes
     procedure :: vector
+    procedure :: observe
+    procedure :: trigger
     procedure, private :: attribute_text, attribute_number
     generic :: attribute => attribute_text, attribute_number
     procedure :: set_bound
@@ -78,6 +90,7 @@ module alidade
     procedure :: test => test_step
     procedure :: wait => wait_step
     procedure :: stats
+    procedure :: field_stats
     procedure :: error
     procedure :: close => close_writer
   end type
@@ -122,6 +135,31 @@ module alidade
       character(kind=c_char), intent(in) :: name(*)
       type(c_field_options), intent(in) :: options
       integer(c_int32_t), intent(out) :: field
+    end function
+    integer(c_int) function ald_field_boxes(w, field, shared, count, lower, extent) bind(c)
+      import
+      type(c_ptr), value :: w
+      integer(c_int32_t), value :: field, shared, count
+      integer(c_int64_t), intent(in) :: lower(*), extent(*)
+    end function
+    integer(c_int) function ald_observe(w, observable) bind(c)
+      import
+      type(c_ptr), value :: w
+      character(kind=c_char), intent(in) :: observable(*)
+    end function
+    integer(c_int) function ald_trigger(w, observable, threshold, below, field, bound) bind(c)
+      import
+      type(c_ptr), value :: w
+      character(kind=c_char), intent(in) :: observable(*)
+      real(c_double), value :: threshold
+      integer(c_int32_t), value :: below, field
+      type(alidade_bound), value :: bound
+    end function
+    integer(c_int) function ald_get_field_stats(w, field, stats) bind(c)
+      import
+      type(c_ptr), value :: w
+      integer(c_int32_t), value :: field
+      type(alidade_field_stats), intent(inout) :: stats
     end function
     integer(c_int) function ald_vector(w, name, count, fields) bind(c)
       import
@@ -360,6 +398,47 @@ contains
     field = number
   end function
 
+  ! Collective: boxes of one field alone, lo(axis, box) to hi(axis, box). shared: where boxes overlap the lowest rank's values count.
+  subroutine set_field_boxes(self, field, lo, hi, shared, status)
+    class(alidade_writer), intent(in) :: self
+    integer, intent(in) :: field
+    integer(int32), intent(in) :: lo(:, :), hi(:, :)
+    logical, intent(in), optional :: shared
+    integer, intent(out), optional :: status
+    integer(int64) :: lower(size(lo)), extent(size(lo))
+    integer(c_int32_t) :: overlap
+    integer :: n
+    n = size(lo, 1)
+    overlap = 0
+    if (present(shared)) overlap = merge(1, 0, shared)
+    lower = reshape(int(lo(n:1:-1, :), int64) - 1, [size(lo)])
+    extent = reshape(int(hi(n:1:-1, :), int64) - lo(n:1:-1, :) + 1, [size(lo)])
+    call give(ald_field_boxes(self%handle, int(field, c_int32_t), overlap, int(size(lo, 2), c_int32_t), lower, extent), status)
+  end subroutine
+
+  ! Measured in every step, such as 'velocity/enstrophy', for steps.jsonl; same on all ranks.
+  subroutine observe(self, observable, status)
+    class(alidade_writer), intent(in) :: self
+    character(*), intent(in) :: observable
+    integer, intent(out), optional :: status
+    call give(ald_observe(self%handle, c_text(observable)), status)
+  end subroutine
+
+  ! This bound for a field in steps with more (below: less) of an observable; same on all ranks.
+  subroutine trigger(self, observable, threshold, field, bound, below, status)
+    class(alidade_writer), intent(in) :: self
+    character(*), intent(in) :: observable
+    real(real64), intent(in) :: threshold
+    integer, intent(in) :: field
+    type(alidade_bound), intent(in) :: bound
+    logical, intent(in), optional :: below
+    integer, intent(out), optional :: status
+    integer(c_int32_t) :: less
+    less = 0
+    if (present(below)) less = merge(1, 0, below)
+    call give(ald_trigger(self%handle, c_text(observable), threshold, less, int(field, c_int32_t), bound), status)
+  end subroutine
+
   ! Scalar fields x, y, z coded together.
   subroutine vector(self, name, fields, status)
     class(alidade_writer), intent(in) :: self
@@ -418,20 +497,22 @@ contains
     call give(ald_begin(self%handle, int(step, c_int64_t), time), status)
   end subroutine
 
-  ! put(field, array [, box] [, halo]): values of one box (default 1); halo(axis): cells of the array before the first own one. Copies.
+  ! put(field, array [, box] [, halo] [, borrow]): values of one box (default 1); halo(axis): cells of the array before the first own one. Copies;
+  ! borrow: keeps a pointer to the array, a target that is no temporary copy, until the step is over.
   ! Rank 4: put(fields, array, ...), the last index counts the fields.
-  subroutine put_1d_real32(self, field, array, box, halo, status)
+  subroutine put_1d_real32(self, field, array, box, halo, borrow, status)
     class(alidade_writer), intent(in) :: self
     integer, intent(in) :: field
     real(real32), intent(in), target :: array(:)
     integer, intent(in), optional :: box, halo(:)
+    logical, intent(in), optional :: borrow
     integer, intent(out), optional :: status
     type(c_ptr) :: next(1)
     integer :: f(1), a
     f = first_own(1, halo)
     next = c_null_ptr
     if (any(shape(array) < f)) then
-      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
       return
     end if
     do a = 1, 1
@@ -441,20 +522,21 @@ contains
         f(a) = f(a) - 1
       end if
     end do
-    call give(put_values(self, field, box, c_loc(array(f(1))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+    call give(put_values(self, field, box, c_loc(array(f(1))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
   end subroutine
-  subroutine put_2d_real32(self, field, array, box, halo, status)
+  subroutine put_2d_real32(self, field, array, box, halo, borrow, status)
     class(alidade_writer), intent(in) :: self
     integer, intent(in) :: field
     real(real32), intent(in), target :: array(:, :)
     integer, intent(in), optional :: box, halo(:)
+    logical, intent(in), optional :: borrow
     integer, intent(out), optional :: status
     type(c_ptr) :: next(2)
     integer :: f(2), a
     f = first_own(2, halo)
     next = c_null_ptr
     if (any(shape(array) < f)) then
-      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
       return
     end if
     do a = 1, 2
@@ -464,20 +546,21 @@ contains
         f(a) = f(a) - 1
       end if
     end do
-    call give(put_values(self, field, box, c_loc(array(f(1), f(2))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+    call give(put_values(self, field, box, c_loc(array(f(1), f(2))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
   end subroutine
-  subroutine put_3d_real32(self, field, array, box, halo, status)
+  subroutine put_3d_real32(self, field, array, box, halo, borrow, status)
     class(alidade_writer), intent(in) :: self
     integer, intent(in) :: field
     real(real32), intent(in), target :: array(:, :, :)
     integer, intent(in), optional :: box, halo(:)
+    logical, intent(in), optional :: borrow
     integer, intent(out), optional :: status
     type(c_ptr) :: next(3)
     integer :: f(3), a
     f = first_own(3, halo)
     next = c_null_ptr
     if (any(shape(array) < f)) then
-      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
       return
     end if
     do a = 1, 3
@@ -487,33 +570,35 @@ contains
         f(a) = f(a) - 1
       end if
     end do
-    call give(put_values(self, field, box, c_loc(array(f(1), f(2), f(3))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+    call give(put_values(self, field, box, c_loc(array(f(1), f(2), f(3))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
   end subroutine
-  subroutine put_4d_real32(self, fields, array, box, halo, status)
+  subroutine put_4d_real32(self, fields, array, box, halo, borrow, status)
     class(alidade_writer), intent(in) :: self
     integer, intent(in) :: fields(:)
     real(real32), intent(in), target :: array(:, :, :, :)
     integer, intent(in), optional :: box, halo(:)
+    logical, intent(in), optional :: borrow
     integer, intent(out), optional :: status
     integer :: i, s
     s = 0
     do i = 1, size(fields)
-      if (s == 0) call self%put_3d_real32(fields(i), array(:, :, :, i), box, halo, s)
+      if (s == 0) call self%put_3d_real32(fields(i), array(:, :, :, i), box, halo, borrow, s)
     end do
     if (present(status)) status = s
   end subroutine
-  subroutine put_1d_real64(self, field, array, box, halo, status)
+  subroutine put_1d_real64(self, field, array, box, halo, borrow, status)
     class(alidade_writer), intent(in) :: self
     integer, intent(in) :: field
     real(real64), intent(in), target :: array(:)
     integer, intent(in), optional :: box, halo(:)
+    logical, intent(in), optional :: borrow
     integer, intent(out), optional :: status
     type(c_ptr) :: next(1)
     integer :: f(1), a
     f = first_own(1, halo)
     next = c_null_ptr
     if (any(shape(array) < f)) then
-      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
       return
     end if
     do a = 1, 1
@@ -523,20 +608,21 @@ contains
         f(a) = f(a) - 1
       end if
     end do
-    call give(put_values(self, field, box, c_loc(array(f(1))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+    call give(put_values(self, field, box, c_loc(array(f(1))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
   end subroutine
-  subroutine put_2d_real64(self, field, array, box, halo, status)
+  subroutine put_2d_real64(self, field, array, box, halo, borrow, status)
     class(alidade_writer), intent(in) :: self
     integer, intent(in) :: field
     real(real64), intent(in), target :: array(:, :)
     integer, intent(in), optional :: box, halo(:)
+    logical, intent(in), optional :: borrow
     integer, intent(out), optional :: status
     type(c_ptr) :: next(2)
     integer :: f(2), a
     f = first_own(2, halo)
     next = c_null_ptr
     if (any(shape(array) < f)) then
-      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
       return
     end if
     do a = 1, 2
@@ -546,20 +632,21 @@ contains
         f(a) = f(a) - 1
       end if
     end do
-    call give(put_values(self, field, box, c_loc(array(f(1), f(2))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+    call give(put_values(self, field, box, c_loc(array(f(1), f(2))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
   end subroutine
-  subroutine put_3d_real64(self, field, array, box, halo, status)
+  subroutine put_3d_real64(self, field, array, box, halo, borrow, status)
     class(alidade_writer), intent(in) :: self
     integer, intent(in) :: field
     real(real64), intent(in), target :: array(:, :, :)
     integer, intent(in), optional :: box, halo(:)
+    logical, intent(in), optional :: borrow
     integer, intent(out), optional :: status
     type(c_ptr) :: next(3)
     integer :: f(3), a
     f = first_own(3, halo)
     next = c_null_ptr
     if (any(shape(array) < f)) then
-      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+      call give(put_values(self, field, box, c_null_ptr, next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
       return
     end if
     do a = 1, 3
@@ -569,31 +656,34 @@ contains
         f(a) = f(a) - 1
       end if
     end do
-    call give(put_values(self, field, box, c_loc(array(f(1), f(2), f(3))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8), status)
+    call give(put_values(self, field, box, c_loc(array(f(1), f(2), f(3))), next, shape(array) - f + 1, present(halo), storage_size(array) / 8, borrow), status)
   end subroutine
-  subroutine put_4d_real64(self, fields, array, box, halo, status)
+  subroutine put_4d_real64(self, fields, array, box, halo, borrow, status)
     class(alidade_writer), intent(in) :: self
     integer, intent(in) :: fields(:)
     real(real64), intent(in), target :: array(:, :, :, :)
     integer, intent(in), optional :: box, halo(:)
+    logical, intent(in), optional :: borrow
     integer, intent(out), optional :: status
     integer :: i, s
     s = 0
     do i = 1, size(fields)
-      if (s == 0) call self%put_3d_real64(fields(i), array(:, :, :, i), box, halo, s)
+      if (s == 0) call self%put_3d_real64(fields(i), array(:, :, :, i), box, halo, borrow, s)
     end do
     if (present(status)) status = s
   end subroutine
 
   ! Distances between neighbours in elements, from their addresses: what the compiler's descriptor says.
-  integer(c_int) function put_values(self, field, box, first, next, extent, haloed, bytes)
+  integer(c_int) function put_values(self, field, box, first, next, extent, haloed, bytes, borrow)
     class(alidade_writer), intent(in) :: self
     integer, intent(in) :: field, extent(:), bytes
     logical, intent(in) :: haloed
     integer, intent(in), optional :: box
+    logical, intent(in), optional :: borrow
     type(c_ptr), intent(in) :: first, next(:)
     integer(c_int64_t) :: strides(size(next))
     integer :: a, number
+    integer(c_int32_t) :: flags
     strides = 0
     do a = 1, size(next)
       if (c_associated(next(a))) strides(size(next) + 1 - a) = (transfer(next(a), 0_c_int64_t) - transfer(first, 0_c_int64_t)) / bytes
@@ -601,8 +691,9 @@ contains
     number = 1
     if (present(box)) number = box
     ! Without a halo the array is the box; with one, cells may follow it.
-    put_values = ald_put_array(self%handle, int(field, c_int32_t), int(number - 1, c_int32_t), first, int(extent(size(extent):1:-1), c_int64_t), strides, &
-      merge(0_c_int32_t, 2_c_int32_t, haloed))
+    flags = merge(0_c_int32_t, 2_c_int32_t, haloed)
+    if (present(borrow)) flags = flags + merge(1_c_int32_t, 0_c_int32_t, borrow)
+    put_values = ald_put_array(self%handle, int(field, c_int32_t), int(number - 1, c_int32_t), first, int(extent(size(extent):1:-1), c_int64_t), strides, flags)
   end function
 
   pure function first_own(rank, halo) result(f)
@@ -660,6 +751,14 @@ contains
     integer, intent(out), optional :: status
     stats%size = c_sizeof(stats)
     call give(ald_get_stats(self%handle, stats), status)
+  end function
+
+  type(alidade_field_stats) function field_stats(self, field, status)
+    class(alidade_writer), intent(in) :: self
+    integer, intent(in) :: field
+    integer, intent(out), optional :: status
+    field_stats%size = c_sizeof(field_stats)
+    call give(ald_get_field_stats(self%handle, int(field, c_int32_t), field_stats), status)
   end function
 
   ! Text of the last status that was not 0.

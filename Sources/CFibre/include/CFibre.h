@@ -10,3 +10,6 @@ int ald_fibre_resume(ald_fibre *fibre);
 void ald_fibre_pause(ald_fibre *fibre);
 // Of a fibre whose body has returned or was never started.
 void ald_fibre_destroy(ald_fibre *fibre);
+
+// Gives free pages of the heap back to the system.
+void ald_heap_trim(void);

@@ -152,9 +152,9 @@ struct SpectralLatents: ShapedLatents {
   func analysis(of parts: FieldParts, ranks: borrowing Communicator) throws -> [RawArray] {
     let rows = try domain.fetched(parts, to: encoder.transform.rows)
     let all = try rows.map { p in
-      let a = RawArray(box: p.box, elementSize: 8)
-      p.values.withUnsafeBytes { if !$0.isEmpty { a.pointer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) } }
-      return try encoder.transform.forward(a, ranks: ranks)
+      try encoder.transform.forward(ranks: ranks) { a in
+        p.values.withUnsafeBytes { if !$0.isEmpty { a.pointer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) } }
+      }
     }
     let out = order.indices.map { c in all[order.firstIndex(of: c)!] }, mean = encoder.meanOffset
     let means = mean.map { at in out.map { $0.bound(to: Double.self)[at] / root } }

@@ -11,10 +11,13 @@ public final class CodingTask {
   private var fibre: OpaquePointer?
   public private(set) var isFinished = false
   public private(set) var failure: (any Error)?
+  /// Whether the caller comes by often enough for work in smaller portions, of which more is done beside it.
+  let isAskedOften: Bool
 
   /// - Throws: `Failure` (inputOutput) where there is no memory for a stack. Local.
-  public init(_ worker: CodingWorker, _ body: @escaping (CodingTask) throws -> Void) throws {
+  public init(_ worker: CodingWorker, isAskedOften: Bool = false, _ body: @escaping (CodingTask) throws -> Void) throws {
     self.worker = worker
+    self.isAskedOften = isAskedOften
     self.body = body
     fibre = ald_fibre_create({ p in Unmanaged<CodingTask>.fromOpaque(p!).takeUnretainedValue().start() }, Unmanaged.passUnretained(self).toOpaque())
     if fibre == nil { throw Failure(.inputOutput, "no memory for coding beside the caller") }

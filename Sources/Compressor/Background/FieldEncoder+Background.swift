@@ -9,6 +9,20 @@ extension FieldEncoder {
     guard let background else { return try ranks.agree(work) }
     var failure: (any Error)?
     phases.pause { background.run { do { try work() } catch { failure = error } } }
+    HostHeap.trim()
+    try ranks.agree { if let failure { throw failure } }
+  }
+
+  /// Calls `body` with the number of each region of this rank, which may ask the surroundings for its cells and then fail; with `nil` where other ranks
+  /// have more regions and cells travel region by region. By the worker where none do.
+  ///
+  /// - Throws: as `agree`, the same on all ranks.
+  /// - Collective: all ranks.
+  func forEachRound(of all: [Surroundings], ranks: borrowing Communicator, _ body: (Int?) throws -> Void) throws {
+    if all.allSatisfy({ !$0.exchangesBoxes }) { return try compute(ranks: ranks) { for round in layout.regions.indices { try body(round) } } }
+    // One word for all regions: ranks do not wait for each other at each of them.
+    var failure: (any Error)?
+    for round in 0..<layout.rounds { do { try body(round < layout.regions.count ? round : nil) } catch { failure = failure ?? error } }
     try ranks.agree { if let failure { throw failure } }
   }
 

@@ -188,11 +188,12 @@ final class ResampledEncoder {
     let (statistics, outliers) = try encoder.phases.measure("verify") {
       let tiles = Array(coarse.layout.mine)
       let arrays = (0..<parts).map { c in tiles.map { coarse.decoded![$0 * parts + c - first]! } }
-      let given = try Surroundings(
-        have: tiles.map { coarse.layout.tiles.box($0) }, arrays: arrays, elementSize: encoder.workType.size,
-        wanted: layout.regions.map { interpolation.source(of: $0.box) }, grid: coarse.layout.grid, ranks: ranks)
-      return try encoder.compared(ranks: ranks) { box in
-        try interpolated(given, box, interpolation, means: grid.means, as: type, threads: encoder.threads, ranks: ranks)
+      let held = tiles.map { coarse.layout.tiles.box($0) }, wanted = layout.regions.map { interpolation.source(of: $0.box) }
+      return try encoder.compared(ranks: ranks) { c in
+        let given = try Surroundings(have: held, arrays: [arrays[c]], elementSize: encoder.workType.size, wanted: wanted, grid: coarse.layout.grid, ranks: ranks)
+        return (given, { box, ranks in
+          try interpolated(given, box, self.interpolation, means: [self.grid.means[c]], as: type, threads: self.encoder.threads, ranks: ranks).first
+        })
       }
     }
     var coding = start

@@ -13,36 +13,36 @@ extension FieldEncoder {
   /// - Collective: all ranks.
   func modes(_ transform: SpectralTransform, ranks: borrowing Communicator) throws -> [RawArray] {
     let plan = try Redistribution(have: source.boxes, want: [transform.rows], grid: Grid(shape: transform.shape), ranks: ranks)
-    defer { transform.rest() }
-    return try source.arrays.map { arrays in
-      let values = RawArray(box: transform.rows, type: source.type)
-      try plan.move(arrays, into: [values], ranks: ranks)
-      return try transform.forward(values, ranks: ranks)
+    defer {
+      transform.rest()
+      HostHeap.trim()
     }
+    return try source.arrays.map { a in try transform.forward(of: source.type, ranks: ranks) { try plan.move(a, into: [$0], ranks: ranks) } }
   }
 
-  /// Errors of decoded values over all ranks, and this rank's streams of outliers.
+  /// Errors of decoded values over all ranks, and this rank's streams of outliers: component after component, so that few values are held.
   ///
-  /// - Parameter decoded: of each component values in the stored type that hold a region's box; `nil`: this rank has none in this round. Collective.
+  /// - Parameter decoded: of a component what its values are made of, and how: values in the stored type that hold a region's box, none without one. Collective.
   /// - Collective: all ranks.
-  func compared(ranks: borrowing Communicator, _ decoded: (Box?) throws -> [RawArray]) throws -> (statistics: [ErrorStatistics], outliers: [[UInt8]]) {
-    var statistics = [ErrorStatistics](repeating: emptyStatistics(), count: layout.components), outliers: [[UInt8]] = []
+  func compared(
+    ranks: borrowing Communicator, _ decoded: (_ component: Int) throws -> (from: Surroundings, values: (Box?, borrowing Communicator) throws -> RawArray?)
+  ) throws -> (statistics: [ErrorStatistics], outliers: [[UInt8]]) {
+    var statistics = [ErrorStatistics](repeating: emptyStatistics(), count: layout.components), outliers = [[UInt8]](repeating: [], count: layout.units.count)
     let boxes = layout.regions.map(\.box)
-    let given = try Surroundings(have: source.boxes, arrays: source.arrays, elementSize: source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
-    for round in 0..<layout.rounds {
-      let box = round < boxes.count ? boxes[round] : nil
-      let again = try decoded(box)
-      var original: [RawArray] = []
-      try given.forEachComponent(of: box, ranks: ranks) { _, cells in original.append(cells.array(holding: box!)) }
-      try ranks.agree {
-        guard box != nil else { return }
-        let units = layout.regions[round].tiles.flatMap { t in (0..<layout.components).map { t * layout.components + $0 } }
+    for c in 0..<layout.components {
+      let (from, values) = try decoded(c)
+      let given = try Surroundings(have: source.boxes, arrays: [source.arrays[c]], elementSize: source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
+      try forEachRound(of: [from, given], ranks: ranks) { round in
+        let box = round.map { boxes[$0] }, again = try values(box, ranks)
+        var original: RawArray?
+        try given.forEachComponent(of: box, ranks: ranks) { original = $1.array(holding: box!) }
+        guard let round, let again, let original else { return }
+        let units = layout.regions[round].tiles.map { $0 * layout.components + c }
         let results = Slots<ErrorStatistics?>(units.count, nil), streams = Slots<[UInt8]>(units.count, []), failures = Slots<(any Error)?>(units.count, nil)
         parallelFor(units.count, threads: threads) { i in
-          let c = layout.component(of: units[i])
           do {
-            let u = try makeUnit(units[i], from: original[c]), d = RawArray(box: u.box, type: source.type)
-            d.copy(d.box, from: again[c])
+            let u = try makeUnit(units[i], from: original), d = RawArray(box: u.box, type: source.type)
+            d.copy(d.box, from: again)
             u.decoded = d
             var s = emptyStatistics()
             finish(u, statistics: &s)
@@ -52,9 +52,9 @@ extension FieldEncoder {
         }
         for i in units.indices {
           if let e = failures[i] { throw e }
-          statistics[layout.component(of: units[i])].merge(results[i]!)
+          statistics[c].merge(results[i]!)
+          outliers[units[i] - layout.units.lowerBound] = streams[i]
         }
-        outliers += streams.array
       }
     }
     return (try reduce(statistics, ranks: ranks), outliers)

@@ -55,8 +55,8 @@ extension FieldEncoder {
   /// `nil` where it is of no use to try.
   ///
   /// - Collective: all ranks.
-  private func spectralPass(_ coding: FieldCoding, against trial: BankTrial, ranks: borrowing Communicator) throws -> (SpectralEncoder, SpectralEncoder.Pass)? {
-    let s = try phases.measure("transform") { try SpectralEncoder(self, ranks: ranks) }
+  private func spectralPass(_ coding: FieldCoding, against trial: BankTrial, preview: Bool = false, ranks: borrowing Communicator) throws -> (SpectralEncoder, SpectralEncoder.Pass)? {
+    let s = try phases.measure("transform") { try SpectralEncoder(self, preview: preview, ranks: ranks) }
     if try s.isHopeless(against: trial, ranks: ranks) { return nil }
     guard let pass = try s.aimed(coding, ranks: ranks) else { return nil }
     return (s, pass)
@@ -66,7 +66,7 @@ extension FieldEncoder {
   ///
   /// - Collective: all ranks.
   func spectralPreview(against trial: BankTrial, ranks: borrowing Communicator) throws -> SpectralEncoder.Pass? {
-    guard weighsSpectral, let (s, pass) = try spectralPass(FieldCoding(member: .spectral, workType: .float64), against: trial, ranks: ranks) else { return nil }
+    guard weighsSpectral, let (s, pass) = try spectralPass(FieldCoding(member: .spectral, workType: .float64), against: trial, preview: true, ranks: ranks) else { return nil }
     guard s.score(of: pass) < trial.score else { return nil }
     s.last = pass
     spectral = s

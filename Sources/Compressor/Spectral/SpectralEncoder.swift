@@ -29,7 +29,9 @@ final class SpectralEncoder {
   private var metric: [Double] { SpectralModes.metric(transform.shape, spacing: settings.spacing) }
   let components: Int
   /// Whether modes are asked for when the field is coded.
-  private var isLookedAt: Bool { encoder.decoded != nil }
+  private var isLookedAt: Bool { encoder.decoded != nil || isPreview }
+  /// Whether only the choice is wanted, and modes to look at.
+  private let isPreview: Bool
   /// Every mode of the field.
   var everything: SpectralModes {
     SpectralModes(shape: transform.shape, metric: metric, extent: transform.shape, radius: SpectralSettings.largestRadius)
@@ -54,8 +56,9 @@ final class SpectralEncoder {
   }
 
   /// - Collective: all ranks.
-  init(_ encoder: FieldEncoder, ranks: borrowing Communicator) throws {
+  init(_ encoder: FieldEncoder, preview: Bool = false, ranks: borrowing Communicator) throws {
     self.encoder = encoder
+    isPreview = preview
     let shape = encoder.layout.grid.shape
     count = encoder.layout.grid.count * encoder.source.components
     components = encoder.source.components
@@ -251,7 +254,7 @@ final class SpectralEncoder {
         step = try encoder.phases.measure("step") { try solve(wanted, from: step, ranks: ranks) }
       }
     }
-    return try code(start, step: step, ranks: ranks)
+    return try code(start, step: step, last: true, ranks: ranks)
   }
 
   /// - Collective: all ranks.
@@ -289,12 +292,19 @@ final class SpectralEncoder {
 
   // MARK: coding
 
+  /// - Parameter last: whether another pass is rare; the modes are let go of then, and come back where it is needed.
   /// - Collective: all ranks.
-  func code(_ start: FieldCoding, step: Double, ranks: borrowing Communicator) throws -> Pass? {
+  func code(_ start: FieldCoding, step: Double, last: Bool = false, ranks: borrowing Communicator) throws -> Pass? {
+    if coefficients.isEmpty {
+      coefficients = try SpectralEncoder.modes(of: encoder.source, transform, ranks: ranks)
+      numbers = coefficients
+      eachRow { z, y, rows in frame.forward(z, y, transform.mine, rows) }
+    }
     let e = try error(step, ranks: ranks)
     guard e.largest < SpectralEncoder.most, step > 0, step.isFinite else { return nil }
     let k = quantiser(step: step, shifts: e.shifts), box = transform.mine, shape = transform.shape
     let integers = quantise(numbers, k, threads: encoder.threads)
+    if last, !isLookedAt, shaping == nil { coefficients = []; numbers = [] }
     // The set: every mode up to the last one that is not zero.
     var s = settings
     if let change = shaping?.change {
@@ -380,28 +390,33 @@ final class SpectralEncoder {
 
   // MARK: decoding again
 
-  /// Values in the stored type on the transform's rows.
+  /// The transform of what a pass coded, as a decoder has it.
   ///
   /// - Collective: all ranks.
-  private func decoded(_ pass: inout Pass, last: Bool, ranks: borrowing Communicator) throws -> [RawArray] {
-    let k = quantiser(step: pass.coding.step, shifts: pass.coding.shifts)
-    // Of the coded set alone, as a decoder has it.
+  private func codedTransform(_ pass: Pass, ranks: borrowing Communicator) throws -> (SpectralTransform, Redistribution) {
     let coded = try SpectralTransform(transform.shape, modes: pass.settings.modes(transform.shape).box, ranks: ranks)
-    let place = transform.place(coded.mine)
-    let plan = try Redistribution(have: [transform.place(transform.mine)], want: [place], grid: transform.grid, ranks: ranks)
-    let numbers = try pass.integers.map { all in
-      let q = RawArray(box: place, elementSize: 4), a = RawArray(box: place, elementSize: 8)
-      try plan.move([all], into: [q], ranks: ranks)
+    return (coded, try Redistribution(have: [transform.place(transform.mine)], want: [transform.place(coded.mine)], grid: transform.grid, ranks: ranks))
+  }
+
+  /// Numbers of all components, of which the basis makes modes.
+  ///
+  /// - Collective: all ranks.
+  private func decodedModes(_ pass: inout Pass, _ coded: SpectralTransform, _ plan: Redistribution, last: Bool, ranks: borrowing Communicator) throws -> [RawArray] {
+    let k = quantiser(step: pass.coding.step, shifts: pass.coding.shifts)
+    var numbers: [RawArray] = []
+    for c in pass.integers.indices {
+      let q = RawArray(box: plan.want[0], elementSize: 4), a = RawArray(box: plan.want[0], elementSize: 8)
+      try plan.move([pass.integers[c]], into: [q], ranks: ranks)
+      if last { pass.integers[c] = RawArray(box: Box(shape: Index3(0, 0, 0)), elementSize: 4) }
       dequantise(q, k, into: a)
-      return a
+      numbers.append(a)
     }
-    if last { pass.integers = [] }
     let modes = everything
     SpectralEncoder.eachRow(coded.mine, numbers, threads: encoder.threads) { z, y, rows in
       pass.weights?.divide(modes, z, y, coded.mine, rows)
       frame.backward(z, y, coded.mine, rows)
     }
-    return try zip(numbers, pass.settings.means).map { try coded.backward($0, adding: $1, as: encoder.source.type, ranks: ranks) }
+    return numbers
   }
 
   /// Decodes a pass, finds outliers, and puts the streams in order.
@@ -410,16 +425,21 @@ final class SpectralEncoder {
   /// - Collective: all ranks.
   private func finished(_ pass: inout Pass, last: Bool, ranks: borrowing Communicator) throws -> EncodedField {
     if isLookedAt { self.last = pass }
-    let layout = encoder.layout, target = encoder.target
+    let layout = encoder.layout, target = encoder.target, type = encoder.source.type
     var statistics = [ErrorStatistics](repeating: encoder.emptyStatistics(), count: layout.components), outliers: [[UInt8]] = []
     if encoder.check || target.pointwise != nil || encoder.decoded != nil {
       (statistics, outliers) = try encoder.phases.measure("verify") {
-        let values = try decoded(&pass, last: last, ranks: ranks).map { [$0] }, boxes = layout.regions.map(\.box)
-        let again = try Surroundings(have: [transform.rows], arrays: values, elementSize: encoder.source.type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
-        return try encoder.compared(ranks: ranks) { box in
-          var cells: [RawArray] = []
-          try again.forEachComponent(of: box, ranks: ranks) { _, m in cells.append(m.array(holding: box!)) }
-          return cells
+        let (coded, plan) = try codedTransform(pass, ranks: ranks), boxes = layout.regions.map(\.box)
+        var modes = try decodedModes(&pass, coded, plan, last: last, ranks: ranks)
+        return try encoder.compared(ranks: ranks) { c in
+          let values = try coded.backward(modes.removeFirst(), adding: pass.settings.means[c], as: type, ranks: ranks)
+          coded.rest()
+          let again = try Surroundings(have: [transform.rows], arrays: [[values]], elementSize: type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
+          return (again, { box, ranks in
+            var cells: RawArray?
+            try again.forEachComponent(of: box, ranks: ranks) { cells = $1.array(holding: box!) }
+            return cells
+          })
         }
       }
     }

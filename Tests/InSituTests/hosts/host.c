@@ -1,5 +1,9 @@
 // A C program with slabs, arrays with ghost cells on either side, and an own error handler that must never be called: host PATH [async].
+// Compiled with -DOWN_HDF5 it has a parallel HDF5 of its own, and a file open in it all the time.
 #include "common.h"
+#ifdef OWN_HDF5
+#include <hdf5.h>
+#endif
 
 static void refuse(MPI_Comm *comm, int *code, ...) { (void)comm; fprintf(stderr, "the host's error handler was called with %d\n", *code); abort(); }
 
@@ -11,6 +15,16 @@ int main(int argc, char **argv) {
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, handler);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
+  char before[512], now[512];
+  process_state(before);
+#ifdef OWN_HDF5
+  char own[4096];
+  snprintf(own, sizeof own, "%s.own.h5", argv[1]);
+  const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  H5Pset_fapl_mpio(access, MPI_COMM_WORLD, MPI_INFO_NULL);
+  const hid_t file = H5Fcreate(own, H5F_ACC_TRUNC, H5P_DEFAULT, access), space = H5Screate_simple(1, &(hsize_t){size}, NULL);
+  const hid_t set = H5Dcreate2(file, "ranks", H5T_NATIVE_INT, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+#endif
   ald_writer *w = NULL;
   ald_options o = {.size = sizeof o};
   o.opening = ALD_REPLACE;
@@ -59,7 +73,16 @@ int main(int argc, char **argv) {
     TRY(ald_end_async(w, &request));
     for (int n = 0, done = 0; n < 3 + step && !done; n++) TRY(ald_test(w, request, &done));
   }
+  process_state(now);
+  if (!async && strcmp(before, now)) { fprintf(stderr, "before:\n%safter a step:\n%s", before, now); return 1; }
   TRY(ald_close(&w));
+  process_state(now);
+  if (strcmp(before, now)) { fprintf(stderr, "before:\n%safter closing:\n%s", before, now); return 1; }
+#ifdef OWN_HDF5
+  const hid_t one = H5Screate_simple(1, &(hsize_t){1}, NULL);
+  H5Sselect_hyperslab(space, H5S_SELECT_SET, &(hsize_t){rank}, NULL, &(hsize_t){1}, NULL);
+  if (H5Dwrite(set, H5T_NATIVE_INT, one, space, H5P_DEFAULT, &rank) < 0 || H5Dclose(set) < 0 || H5Fclose(file) < 0) return 1;
+#endif
   MPI_Comm_get_errhandler(MPI_COMM_WORLD, &after);
   if (after != handler) { fprintf(stderr, "the host's error handler was changed\n"); return 1; }
   if (rank == 0) {  // and back

@@ -12,6 +12,8 @@ program host
   character(256) :: path, mode
   integer(int64) :: request
   logical :: async, over
+  character(:), allocatable :: before
+  type(MPI_Errhandler) :: handler, after
 
   call MPI_Init()
   call MPI_Comm_rank(MPI_COMM_WORLD, rank)
@@ -25,6 +27,8 @@ program host
   hi = [n(1), n(2) * (me(1) + 1) / rows, n(3) * (me(2) + 1) / (ranks / rows)]
   up = hi + merge(1, 0, hi == n)
 
+  before = process_state()
+  call MPI_Comm_get_errhandler(MPI_COMM_WORLD, handler)
   call out%open(MPI_COMM_WORLD, trim(path), opening=ALIDADE_REPLACE, key_interval=3, pressure=ALIDADE_WAIT, status=s)
   call must
   call out%grid(n, [.false., .true., .true.], s); call must
@@ -69,6 +73,11 @@ program host
     end if
   end do
   call out%close(s); call must
+  call MPI_Comm_get_errhandler(MPI_COMM_WORLD, after)
+  if (after /= handler .or. process_state() /= before) then
+    write (*, *) 'signals, threads or the error handler were changed: ', before, process_state()
+    call MPI_Abort(MPI_COMM_WORLD, 1)
+  end if
   call MPI_Finalize()
 
 contains
@@ -88,6 +97,20 @@ contains
       x = x - floor(x)
       flow = flow + x * (1 - x) * (1 - 2 * x)
     end do
+  end function
+  ! Signals caught, ignored and blocked, and the number of threads.
+  function process_state() result(text)
+    character(:), allocatable :: text
+    character(256) :: line
+    integer :: unit, status
+    text = ''
+    open (newunit=unit, file='/proc/self/status', action='read')
+    do
+      read (unit, '(a)', iostat=status) line
+      if (status /= 0) exit
+      if (any(line(1:4) == ['SigB', 'SigI', 'SigC', 'Thre'])) text = text//trim(line)//' '
+    end do
+    close (unit)
   end function
   subroutine must
     if (s /= 0) then

@@ -20,6 +20,15 @@ if order in ("first", "last"):
         netCDF4.Dataset(os.path.join(folder, "a.nc"), "w").createDimension("x", 3)
 
 comm = MPI.COMM_WORLD
+
+
+def state():
+    """What a library leaves alone: signals caught, ignored and blocked, threads, the communicator's error handler."""
+    with open("/proc/self/status") as f:
+        return [line for line in f if line.startswith(("SigB", "SigI", "SigC", "Threads"))], comm.Get_errhandler()
+
+
+before = state()
 nz, ny, nx, steps = 40, 33, 36, 3
 parts = min(comm.size, 2)
 
@@ -64,6 +73,7 @@ with alidade.Writer(comm, sys.argv[1], (nz, ny, nx), periodic=(True, True, False
         if not s.test():
             s.wait()
     assert w.stats["key_step"] == 0
+assert state() == before, f"{before} became {state()}"
 
 if comm.rank == 0:
     r = alidade.open(sys.argv[1])

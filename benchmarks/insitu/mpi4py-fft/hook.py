@@ -7,12 +7,18 @@ import numpy as np
 import alidade
 
 folder, every, bound = os.environ["INSITU_FOLDER"], int(os.environ.get("INSITU_EVERY", 10)), float(os.environ.get("INSITU_BOUND", 1e-4))
-writer, since = None, perf_counter()
+beside = "INSITU_ASYNC" in os.environ  # coded while the solver goes on
+writer, since, last, spent = None, perf_counter(), None, 0.0
 
 
 def output(comm, FFT, step, time, U, L):
-    global writer, since
+    global writer, since, last, spent
     if step % every:
+        if last and beside:
+            start = perf_counter()
+            if last.test():
+                last = None
+            spent += perf_counter() - start
         return
     start = perf_counter()
     box = FFT.local_slice(False)
@@ -25,14 +31,15 @@ def output(comm, FFT, step, time, U, L):
         for name in "uvw":
             writer.field(name, bound=alidade.relative(bound), centring="point")
         writer.vector("velocity", ["w", "v", "u"])
-    with writer.step(step, time) as s:
+    with writer.step(step, time, wait=not beside) as s:
         for i, name in enumerate("wvu"):
             s.put(name, U[i], box)
-    end = perf_counter()
-    if comm.rank == 0:
+    last, end = s, perf_counter()
+    if comm.rank == 0 and (step > every or not beside):
         t = writer.stats
         with open(folder + "/times", "a") as f:
-            print(step, start - since, end - start, t["raw_bytes"], t["stored_bytes"], t["file_bytes"], file=f)
+            print(step, start - since - spent, end - start + spent, t["raw_bytes"], t["stored_bytes"], t["file_bytes"], file=f)
+    spent = 0.0
     if "INSITU_DUMP" in os.environ:
         for i, name in enumerate("wvu"):
             np.savez(f"{folder}/{name}.{step}.{comm.rank}", lower=[b.start for b in box], values=np.asarray(U[i]))

@@ -65,7 +65,7 @@ class Writer:
             status = _l.lib.ald_open_fortran(comm.py2f(), str(path).encode(), byref(o), byref(self._handle))
         _l.check(status, None)
         self.shape = tuple(int(n) for n in shape)
-        self._fields, self._types, self._boxes, self._committed = {}, [], None, False
+        self._fields, self._types, self._shapes, self._own, self._boxes, self._committed = {}, [], {}, {}, None, False
         wraps = [periodic] * len(self.shape) if isinstance(periodic, bool) else list(periodic)
         self._call("grid", len(self.shape), _l.int64s(self.shape), _l.int32s(wraps))
 
@@ -95,7 +95,13 @@ class Writer:
         self._call("field", name.encode(), byref(o), byref(number))
         self._fields[name] = number.value
         self._types.append(np.dtype(dtype))
+        self._shapes[name] = tuple(n + e for n, e in zip(self.shape, extra))
         self._attributes(number.value, attributes)
+
+    def field_boxes(self, name, boxes, shared=False):
+        """This rank's boxes of one field, as `boxes`. shared: where boxes overlap the lowest rank's values count. Collective."""
+        self._own[name] = own = [_box(b, self._shapes[name]) for b in boxes]
+        self._call("field_boxes", self._fields[name], shared, len(own), _l.int64s(n for b in own for n in b[0]), _l.int64s(n for b in own for n in b[1]))
 
     def vector(self, name, fields):
         """Has scalar fields, components x, y, z, coded together."""
@@ -186,7 +192,8 @@ class Step:
         if array.dtype != w._types[field]:
             raise TypeError(f"{name} was declared as {w._types[field]}, this is {array.dtype}")
         if not isinstance(box, int):
-            box = w._boxes.index(_box(box, w.shape))
+            own = name in w._own
+            box = (w._own[name] if own else w._boxes).index(_box(box, w._shapes[name] if own else w.shape))
         if array.ndim != len(w.shape) or any(s % array.itemsize for s in array.strides):
             raise ValueError(f"{name}: an array of {array.ndim} axes, or with strides that are no whole elements")
         strides = _l.int64s(s // array.itemsize for s in array.strides)

@@ -1,0 +1,16 @@
+import CFibre
+import Fields
+import Synchronization
+
+/// The heap of a program that the library is a part of.
+public enum HostHeap {
+  private static let isAnothers = Atomic<Bool>(false)
+
+  /// From now on large arrays stay out of it, and what comes and goes leaves no free pages in it. For the whole process.
+  public static func respect() {
+    RawArray.leaveHeapAlone()
+    isAnothers.store(true, ordering: .relaxed)
+  }
+  /// Gives free pages back to the system: freed scratch raises the C library's threshold for that to tens of megabytes.
+  static func trim() { if isAnothers.load(ordering: .relaxed) { ald_heap_trim() } }
+}
