@@ -9,7 +9,8 @@ import SnapshotIO
 
 /// Codes each field at several rates, without and with steps weighted for each observable, and sets the law beside what comes out.
 ///
-/// At every rate: one coding at weight 0, and one per observable and lambda^ with steps ~ (1 + lambda g)^-1/2 at the same rate. Predictions
+/// At every rate: codings at weight 0, and as many per observable and lambda^ with steps ~ (1 + lambda g)^-1/2 at the same rate: errors that few
+/// numbers decide are one draw of the rounding noise each time, so more are made, at rates a little apart, until their mean is known. Predictions
 /// come from the coding at weight 0 only. Nothing is written.
 /// - Throws: `Failure` or `AgreedError`, the same on all ranks: usage (exit code 1), input or output (2), interruption (75).
 /// - Collective: all ranks.
@@ -91,64 +92,82 @@ private func sweep(
       guard other.bits != base.bits, value(other) > 0, value(base) > 0 else { return -2 * log(2.0) }
       return 2 * log(value(base) / value(other)) / (base.bits - other.bits)
     }
-    // Observables of few values are one draw of their noise: codings at steps a little finer give others.
-    var others: [Base] = []
-    func draws(_ j: Int) throws -> [Base] {
-      let wanted = min(mostDraws, (enoughValues + max(1, try observer.count(j)) - 1) / max(1, try observer.count(j)))
-      while others.count + 1 < wanted {
-        let e = try encoder(rate * (1 + 0.005 * Double(others.count + 1)))
+    // Further draws of the rounding noise: codings at rates a little apart, and what their errors are at the first one's rate.
+    var bases = [plain[r]]
+    func drawn(_ k: Int) throws -> Base {
+      while bases.count <= k {
+        let n = bases.count, e = try encoder(rate * (1 + 0.004 * Double(n % 2 == 0 ? -n / 2 : (n + 1) / 2)))
         let (field, outcome) = try code(e)
-        others.append((e, field, outcome))
+        bases.append((e, field, outcome))
       }
-      return [plain[r]] + others.prefix(wanted - 1)
+      return bases[k]
     }
     for j in observer.observables.indices {
-      let bases = try draws(j)
-      let classes = alignment.classes(j), (overlap, _) = try alignment.overlap(j, classes, replicas: 1)
+      let classes = alignment.classes(j), (overlap, _) = try alignment.overlap(j, classes, replicas: 1), bands = alignment.spectrum(j)
+      let rmseSlope = slope { $0.rmse }, errorSlope = slope { $0.errors[j] }
+      func squares(_ o: Outcome) -> (distortion: Double, observable: Double) {
+        (o.rmse * o.rmse * exp((base.bits - o.bits) * rmseSlope), o.errors[j] * o.errors[j] * exp((base.bits - o.bits) * errorSlope))
+      }
       for lambda in o.weights {
-        let weight = classes.bands.spectrum.weight(normalised: lambda)
-        let p = classes.bands.prediction(weight: weight, rate: .noise(theta))
-        var shaped: [Outcome] = []
-        for b in bases {
-          b.encoder.shaping = alignment.shaping(j, classes, weight: weight, noise: b.field.coding.step * b.field.coding.step / 12, transform)
-          shaped.append(try code(b.encoder).1)
+        let weight = classes.bands.spectrum.weight(normalised: lambda), exponents = alignment.exponents(j, weight: weight)
+        let p = bands.prediction(factors: alignment.factors(exponents), rate: .rounded(theta))
+        var before: [(distortion: Double, observable: Double)] = [], after = before, outcomes: [Outcome] = []
+        repeat {
+          let b = try drawn(before.count)
+          b.encoder.shaping = alignment.shaping(exponents, p, transform)
+          outcomes.append(try code(b.encoder).1)
           b.encoder.shaping = nil
-        }
-        func mean(_ f: (Outcome, Outcome) -> Double) -> Double { zip(bases, shaped).reduce(0) { $0 + f($1.0.outcome, $1.1) } / Double(bases.count) }
+          before.append(squares(b.outcome)); after.append(squares(outcomes.last!))
+        } while before.count < fewestDraws || (before.count < mostDraws && ratio(before.map(\.observable), after.map(\.observable)).error > wantedError)
+        let first = outcomes[0]
         var c = SweepReport.Cell(observable: wanted.names[j])
-        c.rate = rate; c.weight = lambda; c.bitsPerValue = shaped[0].bits; c.baseBits = base.bits; c.tableBits = shaped[0].tableBits
+        c.rate = rate; c.weight = lambda; c.bitsPerValue = first.bits; c.baseBits = base.bits; c.tableBits = first.tableBits
         c.psnrDB = 20 * log10(base.range / base.rmse)
-        c.error = shaped[0].errors[j]; c.baseError = base.errors[j]; c.predictedError = try alignment.error(j, rounding)
+        c.error = first.errors[j]; c.baseError = base.errors[j]; c.predictedError = try alignment.error(j, rounding)
         c.predictedCostDB = p.cost; c.predictedGainDB = p.gain
-        // At the rate of each one's base.
-        let rmseSlope = slope { $0.rmse }, errorSlope = slope { $0.errors[j] }
-        c.costDB = decibels(ln: mean { a, b in 2 * log(b.rmse / a.rmse) - (b.bits - a.bits) * rmseSlope })
-        c.gainDB = decibels(ln: mean { a, b in 2 * log(a.errors[j] / b.errors[j]) + (b.bits - a.bits) * errorSlope })
-        c.drawDB = decibels(ln: 2 / (Double(max(1, try observer.count(j))) * Double(bases.count)).squareRoot())
+        c.costDB = -ratio(before.map(\.distortion), after.map(\.distortion)).decibels
+        (c.gainDB, c.drawDB) = ratio(before.map(\.observable), after.map(\.observable))
+        c.draws = before.count
         c.cv2 = classes.bands.spectrum.relativeVariance
-        c.maxGainDB = classes.bands.maximumGain(rate: .noise(theta))
+        c.maxGainDB = classes.bands.maximumGain(rate: .rounded(theta))
         if overlap.verdict == .defined { c.overlap = overlap.value }
         out.append(c)
-        progress("\(source.name)  \(short(c.bitsPerValue)) bits/value  \(c.observable) weight \(short(lambda))  cost \(short(c.costDB)) (\(short(p.cost))) dB  gain \(short(c.gainDB)) (\(short(p.gain))) dB")
+        progress("\(source.name)  \(short(c.bitsPerValue)) bits/value  \(c.observable) weight \(short(lambda))  cost \(short(c.costDB)) (\(short(p.cost))) dB  gain \(short(c.gainDB)) +- \(short(c.drawDB)) (\(short(p.gain))) dB")
       }
     }
   }
   return out
 }
 
-/// Values that tell an error to 0.2 dB; observables of fewer are looked at in several codings.
-private let enoughValues = 2000, mostDraws = 12
+/// Draws of the noise: as many as tell a gain to so many dB.
+private let fewestDraws = 3, mostDraws = 32, wantedError = 0.08
+
+/// Ratio of two means in dB and its standard error by the scatter of the numbers.
+private func ratio(_ a: [Double], _ b: [Double]) -> (decibels: Double, error: Double) {
+  func mean(_ v: [Double]) -> Double { v.reduce(0, +) / Double(v.count) }
+  func relativeVariance(_ v: [Double]) -> Double {
+    let m = mean(v)
+    return v.reduce(0) { $0 + ($1 / m - 1) * ($1 / m - 1) } / Double(max(1, v.count - 1) * v.count)
+  }
+  return (decibels(ln: log(mean(a) / mean(b))), decibels(ln: (relativeVariance(a) + relativeVariance(b)).squareRoot()))
+}
 
 extension BandAlignment {
-  /// Steps ~ (1 + lambda g)^-1/2 of observable j, in factors of 2^(1/8).
-  func shaping(_ j: Int, _ c: BandClasses, weight: Double, noise theta: Double, _ transform: LappedOrthogonalTransform) -> Shaping {
+  /// Bands with latents, as many as the transform has, by their places in the lists.
+  private var present: [Int] { counts.indices.filter { counts[$0] > 0 } }
+  /// All bands apart, where classes take like ones together.
+  func spectrum(_ j: Int) -> BandSpectrum {
+    BandSpectrum(present.map { .init(sensitivity: sensitivities[j].mean[$0] * values, count: counts[$0], variance: variances[$0]) })
+  }
+  /// k of the factors 2^(k/8) next to (1 + lambda g)^1/2, of every band.
+  func exponents(_ j: Int, weight: Double) -> [UInt8] { sensitivities[j].mean.map { BandWeights.exponent((1 + weight * values * $0).squareRoot()) } }
+  /// The factors of the bands of `spectrum`.
+  func factors(_ exponents: [UInt8]) -> [Double] { present.map { BandWeights.factor(Int(exponents[$0])) } }
+  /// Steps of the bands by these factors, at the rate of none.
+  func shaping(_ exponents: [UInt8], _ p: BandSpectrum.Prediction, _ transform: LappedOrthogonalTransform) -> Shaping {
     let m = transform.blockEdge, bands = m * m * m
-    let exponents = sensitivities[j].mean.map { BandWeights.exponent((1 + weight * values * $0).squareRoot()) }
     let tables = stride(from: 0, to: exponents.count, by: bands).map { Array(exponents[$0..<$0 + bands]) }
-    let weights = BandWeights(edge: m, tables: tables)
-    // Step times factor is the same in every band.
-    let steps = c.bands.steps(weight: weight, rate: .noise(theta)), first = c.bands.bands[0]
-    return Shaping(weights: weights, transform, stepRatio: steps[0] * (1 + weight * max(0, first.sensitivity)).squareRoot())
+    return Shaping(weights: BandWeights(edge: m, tables: tables), transform, stepRatio: p.stepRatio)
   }
 }
 
@@ -173,7 +192,8 @@ public struct SweepReport: Codable, Equatable, Sendable {
     /// dB of PSNR lost and dB of the observable won at the plain coding's rate.
     @Number public var costDB: Double = .nan
     @Number public var gainDB: Double = .nan
-    /// How far the gain is off by chance, one standard deviation: errors of m values over k codings have relative squares within sqrt(2 / (m k)), twice.
+    /// Codings of either kind that cost and gain are means over, and the standard error of the gain by their scatter.
+    public var draws = 1
     @Number public var drawDB: Double = .nan
     @Number public var predictedCostDB: Double = .nan
     @Number public var predictedGainDB: Double = .nan
@@ -182,7 +202,7 @@ public struct SweepReport: Codable, Equatable, Sendable {
     @Number public var overlap: Double = .nan
     init(observable: String) { self.observable = observable }
     enum CodingKeys: String, CodingKey {
-      case field, step, observable, rate, weight, error, cv2, overlap, bitsPerValue = "bits_per_value", baseBits = "base_bits_per_value", tableBits = "table_bits_per_value"
+      case field, step, observable, rate, weight, error, cv2, overlap, draws, bitsPerValue = "bits_per_value", baseBits = "base_bits_per_value", tableBits = "table_bits_per_value"
       case psnrDB = "base_psnr_db", baseError = "base_error", predictedError = "predicted_base_error", costDB = "cost_db", gainDB = "gain_db", drawDB = "draw_db"
       case predictedCostDB = "predicted_cost_db", predictedGainDB = "predicted_gain_db", maxGainDB = "max_gain_db"
     }
@@ -193,10 +213,13 @@ public struct SweepReport: Codable, Equatable, Sendable {
     @Numbers public var pearson: [Double]
     @Numbers public var slope: [Double]
     @Number public var rms: Double
+    /// Likewise of the rms.
+    @Numbers public var rmsCI: [Double]
     public var cells: Int
+    enum CodingKeys: String, CodingKey { case spearman, pearson, slope, rms, cells, rmsCI = "rms_ci" }
     init(_ c: Correlation) {
       func list(_ i: Interval) -> [Double] { [i.value, i.lower, i.upper] }
-      spearman = list(c.spearman); pearson = list(c.pearson); slope = list(c.slope); rms = c.rms; cells = c.count
+      spearman = list(c.spearman); pearson = list(c.pearson); slope = list(c.slope); rms = c.rms.value; rmsCI = [c.rms.lower, c.rms.upper]; cells = c.count
     }
   }
   public var cells: [Cell]
@@ -222,16 +245,16 @@ public struct SweepReport: Codable, Equatable, Sendable {
 
   func lines() -> [String] {
     func row(_ words: [String]) -> String {
-      zip(words, [26, 8, 8, 10, 18, 18]).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }.joined(separator: " ")
+      zip(words, [26, 8, 8, 10, 18, 26]).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }.joined(separator: " ")
     }
     var out = [row(["observable", "rate", "weight", "psnr dB", "cost dB (law)", "gain dB (law)"])]
     for c in cells {
       out.append(row([c.observable, short(c.bitsPerValue), short(c.weight), short(c.psnrDB), "\(short(c.costDB)) (\(short(c.predictedCostDB)))",
-                      "\(short(c.gainDB)) (\(short(c.predictedGainDB)))"]))
+                      "\(short(c.gainDB)) +- \(short(c.drawDB)) (\(short(c.predictedGainDB)))"]))
     }
     for (name, a) in [("cost", cost), ("gain", gain), ("gain by CV^2", cv2Gain), ("cost by overlap", overlapCost)] {
       func value(_ v: [Double]) -> String { short(v[0]) + (v[1].isFinite ? " [\(short(v[1])), \(short(v[2]))]" : "") }
-      out.append("\(name): Spearman \(value(a.spearman))" + (name.contains(" by ") ? "" : ", Pearson \(value(a.pearson)), slope \(value(a.slope)), rms \(short(a.rms)) dB")
+      out.append("\(name): Spearman \(value(a.spearman))" + (name.contains(" by ") ? "" : ", Pearson \(value(a.pearson)), slope \(value(a.slope)), rms \(value([a.rms] + a.rmsCI)) dB")
         + ", \(a.cells) cells")
     }
     return out

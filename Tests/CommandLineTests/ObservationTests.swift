@@ -127,7 +127,7 @@ private let accepted: [Case] = [
     for c in cells {
       let measured = try #require(c["cost_db"] as? Double), law = try #require(c["predicted_cost_db"] as? Double)
       // A small field: tables and contexts learn little.
-      #expect(abs(measured - law) < 0.2 + 0.4 * law, "\(c)")
+      #expect(abs(measured - law) < 0.3 + 0.4 * law, "\(c)")
     }
     #expect(try result(command, ranks: 3).text == first.text)
   }

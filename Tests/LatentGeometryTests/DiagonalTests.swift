@@ -36,7 +36,7 @@ import Testing
     let line = Correlation(predicted: [1, 2, 3, 4], measured: [2, 4, 6, 8], clusters: [0, 0, 1, 1])
     #expect(abs(line.pearson.value - 1) < 1e-15 && abs(line.spearman.value - 1) < 1e-15 && line.slope.value == 2)
     #expect(line.slope.lower == 2 && line.slope.upper == 2)
-    #expect(abs(line.rms - 7.5.squareRoot()) < 1e-15)
+    #expect(abs(line.rms.value - 7.5.squareRoot()) < 1e-15)
     // Ranks 0 1.5 1.5 3 against 3 2 1 0.
     let ties = Correlation(predicted: [1, 2, 2, 5], measured: [9, 5, 4, 1], clusters: [0, 1, 2, 3])
     #expect(abs(ties.spearman.value + 4.5 / 22.5.squareRoot()) < 1e-14)

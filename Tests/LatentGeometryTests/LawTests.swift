@@ -190,6 +190,9 @@ private func close(_ a: Double, _ b: Double, _ tolerance: Double, _ at: SourceLo
     close(back.norm, 0, 1e-9)
     #expect(try LocalLaw.rate(noise: s, rate: prior) > 0)
     close(try LocalLaw.rate(noise: c, rate: prior), 0, 1e-12)
+    // In whitened coordinates: 1/2 (tr S - ln det S - n).
+    let root = try prior.squareRoot(), white = (root * s * root).symmetrised
+    close(try LocalLaw.rate(noise: s, rate: prior), 0.5 * (white.trace - (try white.logDeterminant()) - Double(n)), 1e-11)
     // Noise never exceeds the prior: C - S is positive semidefinite.
     #expect(try (c - s).eigen().values.last! >= -1e-12)
     // Stationary: small changes of S never lower the Lagrangian.
@@ -274,7 +277,45 @@ private func close(_ a: Double, _ b: Double, _ tolerance: Double, _ at: SourceLo
     #expect(p.lowRateShare > 0.5)
   }
 
-  @Test(arguments: [BandSpectrum.Rate.high, .noise(0.05)]) func inverses(rate: BandSpectrum.Rate) throws {
+  /// Far above the step the high-rate law, 0.2546 bits over the ideal code; below it the variance for nearly nothing.
+  @Test func roundingOfGaussians() {
+    let law = UniformRounding.shared
+    for s in [1.5, 3.0, 7, 50, 1e6] {
+      let x = log(s)
+      // With the first term of the series in 1/s^2.
+      close(law.rate(x).nats, x + 0.5 * log(2 * Double.pi * M_E) + 1 / (24 * s * s), 5e-4); close(law.error(x), 1.0 / 12 - 1 / (144 * s * s), 5e-4)
+      if s >= 7 { close((law.rate(x).nats - 0.5 * log(s * s / law.error(x))) / log(2), 0.2546, 3e-3) }
+    }
+    for s in [1e-9, 0.01, 0.1] { close(law.error(log(s)) / (s * s), 1, 1e-4); close(law.rate(log(s)).nats, 0, 1e-5) }
+    // Against integrals by small steps, levels decoded to their means.
+    for s in [0.2, 0.37, 0.8] {
+      var p = [Int: (weight: Double, sum: Double, square: Double)]()
+      for i in -400_000..<400_000 {
+        let x = (Double(i) + 0.5) * 2e-5, w = exp(-0.5 * x * x / (s * s)) / (s * (2 * Double.pi).squareRoot()) * 2e-5, q = Int(x.rounded())
+        let old = p[q] ?? (0, 0, 0)
+        p[q] = (old.weight + w, old.sum + w * x, old.square + w * x * x)
+      }
+      close(law.rate(log(s)).nats, p.values.reduce(0) { $0 - ($1.weight > 0 ? $1.weight * log($1.weight) : 0) }, 1e-4)
+      close(law.error(log(s)), p.values.reduce(0) { $0 + ($1.weight > 0 ? $1.square - $1.sum * $1.sum / $1.weight : 0) }, 1e-4)
+    }
+    for k in -40..<20 { #expect(law.rate(0.1 * Double(k)).nats <= law.rate(0.1 * Double(k + 1)).nats && law.rate(0.1 * Double(k)).slope >= 0) }
+  }
+
+  /// The rate is kept, factors by hand are those of the weight, and the ideal code's numbers are the limit.
+  @Test(arguments: [0.0005, 0.05, 0.5]) func rounded(theta: Double) {
+    let b = BandTests.bands, rate = BandSpectrum.Rate.rounded(theta), w = 2.0
+    let p = b.prediction(weight: w, rate: rate), law = UniformRounding.shared
+    func nats(_ steps: [Double]) -> Double { zip(b.bands, steps).reduce(0) { $0 + $1.0.count * law.rate(0.5 * log($1.0.variance) - log($1.1)).nats } }
+    let step = (12 * theta).squareRoot()
+    close(nats(b.steps(weight: w, rate: rate).map { step * $0 }) / nats(b.bands.map { _ in step }), 1, 1e-9)
+    let q = b.prediction(factors: b.bands.map { (1 + w * $0.sensitivity).squareRoot() }, rate: rate)
+    close(p.cost, q.cost, 1e-12); close(p.gain, q.gain, 1e-12)
+    // Near the step equal steps are not quite the best for D alone.
+    #expect(p.cost > -0.1 && p.gain > 0)
+    if theta < 0.001 { close(p.cost, b.prediction(weight: w).cost, 0.01); close(p.gain, b.prediction(weight: w).gain, 0.02) }
+  }
+
+  @Test(arguments: [BandSpectrum.Rate.high, .noise(0.05), .rounded(0.05)]) func inverses(rate: BandSpectrum.Rate) throws {
     let b = BandTests.bands
     let w = try #require(b.weight(gain: 5, rate: rate)), v = try #require(b.weight(cost: 0.2, rate: rate))
     close(b.prediction(weight: w, rate: rate).gain, 5, 1e-9)

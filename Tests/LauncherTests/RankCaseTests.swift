@@ -17,7 +17,7 @@ import Testing
   func holds(name: String, ranks: Int) throws { try run(name, ranks) }
 
   /// The text is that of one rank on any number of ranks.
-  @Test(arguments: ["statistics", "spectra", "spectral", "observables", "latent-geometry", "lapped-codec", "network-codec", "redistribute-errors", "container-round-trip", "container-damage", "container-refusals",
+  @Test(arguments: ["statistics", "spectra", "spectral", "observables", "own-observables", "latent-geometry", "lapped-codec", "network-codec", "redistribute-errors", "container-round-trip", "container-damage", "container-refusals",
                    "snapshot-round-trip", "snapshot-errors", "snapshot-parts"])
   func independentOfRanks(name: String) throws {
     let expected = try run(name, 1).stdout

@@ -80,6 +80,11 @@ import Testing
     for c in 0..<3 { for i in u[c].values.indices {
       #expect(abs(3 * phi[c].values[i] - u[c].values[i]) <= 1e-14 && abs(band[c].values[i] - u[c].values[i]) <= 1e-14)
     } }
+    // Enstrophy over energy is kappa^2: 3 by the exact derivative (u = 3 phi, so u . -laplacian u = 3 u . u), times (sin h / h)^2 by the centred one.
+    let energy = try checks.inner(.field(u), .field(u)) / Double(2 * grid.count)
+    #expect(abs(try checks.inner(.field(u), .field(u)) / checks.inner(.field(u), .field(phi)) - 3) <= 1e-14)
+    let enstrophy = vector(try ObservableCatalogue().observable("totalenstrophy").value(of: u, on: domain))[0]
+    #expect(abs(enstrophy / energy - 3 * pow(sin(d) / d, 2)) <= 1e-14)
   }
 
   @Test(arguments: grids, [1, 3]) func adjoints(grid: Grid, components: Int) throws {

@@ -15,6 +15,7 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
     "network-codec": networkCodec,
     "latent-geometry": latentGeometry,
     "observables": observables,
+    "own-observables": ownObservables,
     "agree": agreement,
     "fail-on-one": failOnOne,
     "container-round-trip": ContainerCases.roundTrip,

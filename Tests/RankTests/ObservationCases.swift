@@ -34,7 +34,15 @@ func observables(_ ranks: borrowing Communicator) throws -> String {
 
 /// Everything matrix-free as bits.
 func latentGeometry(_ ranks: borrowing Communicator) throws -> String {
-  let numbers = try withRankDomain(LatentCases.grid, ranks: ranks) { try LatentCases.digest(on: $0) }
+  let numbers = try withRankDomain(LatentCases.grid, ranks: ranks) { domain in
+    // Planted overlaps are found.
+    for cosines in [[1.0, 1, 1], [0.9, 0.6, 0.3], [0, 0, 0]] {
+      let s = try LatentCases.planted(cosines: cosines).sensitivities(on: domain), wanted = cosines.reduce(0) { $0 + $1 * $1 } / 3
+      let found = try Comparison(space: s.latents, rank: 3, seed: LatentCases.seed, first: s.distortion, second: s.observable).overlap.value
+      try domain.agree { try expect(abs(found - wanted) < 0.01, "overlap \(found), planted \(wanted)") }
+    }
+    return try LatentCases.digest(on: domain)
+  }
   return try expectSame(numbers.map { String($0.bitPattern, radix: 16) }.joined(separator: " "), ranks)
 }
 

@@ -159,7 +159,8 @@ struct BandAlignment: BandStatistics {
           for list in own { for i in sums.indices where list[i] != 0 { sums[i].add(list[i]) } }
           let scale = v.meanSquare > 0 ? 1 / v.meanSquare : 1
           return Sensitivity(
-            mean: zip(try domain.merged(sums), counts).map { $1 > 0 ? scale * $0.value / $1 : 0 }, meanSquare: v.meanSquare, value: v.value,
+            mean: smoothed(zip(try domain.merged(sums), counts).map { $1 > 0 ? scale * $0.value / $1 : 0 }, of: counts, edge: transform.blockEdge),
+            meanSquare: v.meanSquare, value: v.value,
             shells: o as? any ShellBiased)
         }
         lists = try blocks.gathered(own, on: domain)
@@ -167,7 +168,8 @@ struct BandAlignment: BandStatistics {
       let scale = meanSquare.map { $0 > 0 ? 1 / $0 : 1 } ?? 1
       lists = lists.map { $0.map { $0 * scale } }
       return Sensitivity(
-        mean: quotients(lists), samples: zip(lists, sampledCounts).map { zip($0, $1).map { $1 > 0 ? $0 / $1 : 0 } }, meanSquare: meanSquare ?? 0,
+        mean: smoothed(quotients(lists), of: counts.indices.map { i in sampledCounts.reduce(0) { $0 + $1[i] } }, edge: transform.blockEdge),
+        samples: zip(lists, sampledCounts).map { zip($0, $1).map { $1 > 0 ? $0 / $1 : 0 } }, meanSquare: meanSquare ?? 0,
         value: value)
     }
     for j in subjects.indices {

@@ -1,6 +1,6 @@
 import Fields
 import MPI
-import Observables
+public import Observables
 import SnapshotIO
 
 /// What is to be observed: texts `[FIELD/]NAME[(key=value,...)]`, and the window of spectral observables that name none.
@@ -8,6 +8,8 @@ public struct ObserveOptions: Sendable {
   public var specifications: [String] = []
   /// Fields that do not wrap are multiplied by a Hann window before they are transformed.
   public var hann = false
+  /// Observables of the caller's own, named in specifications like those of the catalogue.
+  public var kinds: [ObservableKind] = []
   public init() {}
 }
 
@@ -29,7 +31,9 @@ struct ObservationPlan {
   let fields: [Field]
 
   static func catalogue(_ o: ObserveOptions) -> ObservableCatalogue {
-    ObservableCatalogue(window: o.hann ? .hann : .none, prefixes: [ObservableCatalogue.library, WeightFile.prefix])
+    var c = ObservableCatalogue(window: o.hann ? .hann : .none, prefixes: [ObservableCatalogue.library, WeightFile.prefix])
+    c.kinds += o.kinds
+    return c
   }
 
   /// - Parameter positions: of each field's cells along its spatial axes, as a file gives them.

@@ -10,7 +10,7 @@ public struct Correlation: Equatable, Sendable {
   /// Least squares of measured on predicted through the origin: sum x y / sum x^2.
   public let slope: Interval
   /// Root mean square of measured - predicted.
-  public let rms: Double
+  public let rms: Interval
   public let count: Int
 
   /// - Parameter clusters: of each cell.
@@ -20,10 +20,12 @@ public struct Correlation: Equatable, Sendable {
     func numbers(_ cells: [Int]) -> [Double] {
       let a = cells.map { x[$0] }, b = cells.map { y[$0] }
       let xx = a.reduce(0) { $0 + $1 * $1 }, xy = zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }
-      return [Correlation.pearson(Correlation.ranks(a), Correlation.ranks(b)), Correlation.pearson(a, b), xx > 0 ? xy / xx : .nan]
+      let square = zip(a, b).reduce(0) { $0 + ($1.1 - $1.0) * ($1.1 - $1.0) }
+      return [Correlation.pearson(Correlation.ranks(a), Correlation.ranks(b)), Correlation.pearson(a, b), xx > 0 ? xy / xx : .nan,
+              a.isEmpty ? .nan : (square / Double(a.count)).squareRoot()]
     }
     let best = numbers(usable)
-    var samples: [[Double]] = [[], [], []]
+    var samples: [[Double]] = [[], [], [], []]
     if Set(usable.map { clusters[$0] }).count > 1 {
       for b in 0..<replicas {
         let random = CounterRandom(seed: seed, stream: UInt64(b))
@@ -37,8 +39,7 @@ public struct Correlation: Equatable, Sendable {
       if s.isEmpty { return Interval(value: best[k], lower: .nan, upper: .nan) }
       return Interval(value: best[k], lower: s[Int(0.025 * Double(s.count))], upper: s[min(s.count - 1, Int(0.975 * Double(s.count)))])
     }
-    spearman = interval(0); pearson = interval(1); slope = interval(2)
-    rms = usable.isEmpty ? .nan : (usable.reduce(0) { $0 + (y[$1] - x[$1]) * (y[$1] - x[$1]) } / Double(usable.count)).squareRoot()
+    spearman = interval(0); pearson = interval(1); slope = interval(2); rms = interval(3)
     count = usable.count
   }
 

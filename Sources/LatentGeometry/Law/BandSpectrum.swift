@@ -1,7 +1,8 @@
 /// The law of a transform codec whose sensitivities are diagonal: bands of latents that share sensitivity, count and variance.
 ///
 /// Steps ~ (1 + lambda g)^-1/2. At high rate the `TradeSpectrum` of g with the counts says everything. At low rate, noise of band b is
-/// min(theta/(1 + lambda g_b), variance_b): reverse water-filling with theta such that the rate stays; what is not coded cannot lose.
+/// min(theta/(1 + lambda g_b), variance_b): reverse water-filling with theta such that the rate stays; what is not coded cannot lose. That is the
+/// ideal code; what codecs do, rounding and entropy coding, is told by `UniformRounding` of Gaussian latents.
 public struct BandSpectrum: Equatable, Sendable {
   public struct Band: Equatable, Sendable {
     /// g: P units per D unit.
@@ -30,13 +31,17 @@ public struct BandSpectrum: Equatable, Sendable {
     case high
     /// Nats per latent, positive.
     case nats(Double)
-    /// The noise variance of an active latent at lambda = 0, in units of the distortion: step^2/12.
+    /// The noise variance of an active latent at lambda = 0, in units of the distortion: step^2/12. Ideal code.
     case noise(Double)
+    /// The same for a codec that rounds.
+    case rounded(Double)
   }
 
   /// D and P relative to lambda = 0 at the same rate.
   public struct Prediction: Equatable, Sendable {
     public var logDistortion: Double, logObservable: Double
+    /// The common step that keeps the rate, relative to that at lambda = 0; a band's is this over its factor.
+    public var stepRatio: Double
     /// dB of D lost, dB of P won, bits per latent that would buy D back.
     public var cost: Double { decibels(ln: logDistortion) }
     public var gain: Double { -decibels(ln: logObservable) }
@@ -45,48 +50,90 @@ public struct BandSpectrum: Equatable, Sendable {
     public var lowRateShare: Double
   }
 
-  private func filling(_ weight: Double) -> WaterFilling {
-    WaterFilling(bands.map { $0.variance * (1 + weight * max(0, $0.sensitivity)) }, weights: bands.map(\.count))
+  /// w^2 of the factors w on the latents before a common step, 1 + lambda g.
+  private func squares(_ weight: Double) -> [Double] { bands.map { 1 + weight * max(0, $0.sensitivity) } }
+  private func filling(_ squares: [Double]) -> WaterFilling {
+    WaterFilling(zip(bands, squares).map { $0.variance * $1 }, weights: bands.map(\.count))
   }
-  /// Nats in all at lambda = 0; nil for high rate.
-  private func total(_ rate: Rate) -> Double? {
-    guard bands.contains(where: { $0.variance > 0 }) else { return nil }
-    switch rate {
-    case .high: return nil
-    case .nats(let r): return r > 0 ? r * spectrum.count : nil
-    case .noise(let theta):
-      let r = filling(0).rate(level: theta)
-      return r > 0 ? r : nil
+  /// Whether a rate codes anything that is less than everything.
+  private func isLow(_ rate: Rate) -> Bool {
+    let top = bands.reduce(0) { max($0, $1.variance) }
+    return switch rate {
+    case .high: false
+    case .nats(let r): top > 0 && r > 0
+    case .noise(let theta), .rounded(let theta): top > theta && theta > 0
     }
   }
-  /// Noise variance per band in units of the distortion, at the water level of the rate; rates that code nothing give the variances.
+  /// The level theta of factors w: noise of an active band is theta/w^2 at the rate that `rate` means without factors.
+  private func level(_ squares: [Double], _ rate: Rate) -> Double {
+    switch rate {
+    case .high: return .nan
+    case .nats(let r): return filling(squares).level(rate: r * spectrum.count)
+    case .noise(let theta): return filling(squares).level(rate: filling(bands.map { _ in 1 }).rate(level: theta))
+    case .rounded(let theta):
+      let law = UniformRounding.shared
+      let active = bands.indices.filter { bands[$0].variance > 0 }, logs = active.map { ln(bands[$0].variance) }, shifts = active.map { ln(squares[$0]) }
+      let start = ln(12 * theta)
+      func nats(_ l: Double, _ shifts: [Double]?) -> (Double, Double) {
+        var n = 0.0, slope = 0.0
+        for (k, i) in active.enumerated() {
+          let r = law.rate(0.5 * (logs[k] + (shifts?[k] ?? 0) - l)), count = bands[i].count
+          n += count * r.nats; slope += count * r.slope
+        }
+        return (n, -0.5 * slope)
+      }
+      // Newton's steps inside a bracket; nats fall with the level.
+      let wanted = nats(start, nil).0
+      var low = start, high = start + (shifts.max() ?? 0), l = start
+      for _ in 0..<60 {
+        let (n, slope) = nats(l, shifts)
+        if n > wanted { low = l } else { high = l }
+        if abs(n - wanted) <= 1e-12 * wanted || !(high > low) { break }
+        let next = l - (n - wanted) / slope
+        l = next > low && next < high ? next : 0.5 * (low + high)
+      }
+      return exponential(l) / 12
+    }
+  }
+  private func noise(_ squares: [Double], level theta: Double, _ rate: Rate) -> [Double] {
+    guard case .rounded = rate else { return zip(bands, squares).map { min(theta / $1, $0.variance) } }
+    let log = ln(12 * theta)
+    return zip(bands, squares).map { b, w in b.variance > 0 ? 12 * theta / w * UniformRounding.shared.error(0.5 * (ln(b.variance * w) - log)) : 0 }
+  }
+  /// Noise variance per band in units of the distortion, at the level of the rate; rates that code nothing give the variances.
   public func noise(weight: Double, rate: Rate) -> [Double] {
-    guard let nats = total(rate) else { return bands.map(\.variance) }
-    let f = filling(weight), theta = f.level(rate: nats)
-    return bands.map { min(theta / (1 + weight * max(0, $0.sensitivity)), $0.variance) }
+    let w = squares(weight)
+    return isLow(rate) ? noise(w, level: level(w, rate), rate) : bands.map(\.variance)
   }
   /// D = sum of counts times noise, P with the sensitivities, both per latent.
-  public func errors(weight: Double, rate: Rate) -> (distortion: Double, observable: Double) {
-    let v = noise(weight: weight, rate: rate)
+  public func errors(weight: Double, rate: Rate) -> (distortion: Double, observable: Double) { errors(noise(weight: weight, rate: rate)) }
+  private func errors(_ noise: [Double]) -> (distortion: Double, observable: Double) {
     var d = 0.0, p = 0.0
-    for (b, s) in zip(bands, v) { d += b.count * s; p += b.count * s * max(0, b.sensitivity) }
+    for (b, s) in zip(bands, noise) { d += b.count * s; p += b.count * s * max(0, b.sensitivity) }
     return (d / spectrum.count, p / spectrum.count)
   }
 
   public func prediction(weight: Double, rate: Rate = .high) -> Prediction {
-    guard let nats = total(rate) else {
-      return Prediction(logDistortion: spectrum.logDistortion(weight), logObservable: spectrum.logObservable(weight), lowRateShare: 0)
-    }
-    let start = errors(weight: 0, rate: rate), end = errors(weight: weight, rate: rate), f = filling(weight)
+    if isLow(rate) { return prediction(squares(weight), rate) }
+    return Prediction(
+      logDistortion: spectrum.logDistortion(weight), logObservable: spectrum.logObservable(weight), stepRatio: exponential(0.5 * spectrum.logVolume(weight)), lowRateShare: 0)
+  }
+  /// Of given factors on the latents before a common step, one per band, such as a table can hold; not for `high`.
+  public func prediction(factors: [Double], rate: Rate) -> Prediction { prediction(factors.map { $0 * $0 }, rate) }
+  private func prediction(_ squares: [Double], _ rate: Rate) -> Prediction {
+    let ones = bands.map { _ in 1.0 }, base = level(ones, rate), theta = level(squares, rate)
+    let start = errors(noise(ones, level: base, rate)), end = errors(noise(squares, level: theta, rate))
+    var low = 0.0
+    for (b, w) in zip(bands, squares) where b.variance * w < 2 * theta { low += b.count }
     return Prediction(
       logDistortion: ln(end.distortion / start.distortion),
       logObservable: start.observable > 0 ? ln(end.observable / start.observable) : 0,
-      lowRateShare: f.lowRateShare(level: f.level(rate: nats)))
+      stepRatio: (theta / base).squareRoot(), lowRateShare: low / spectrum.count)
   }
 
   /// Largest gain of the observable in dB; at low rate that of the water-filling at lambda^ = 10^12.
   public func maximumGain(rate: Rate = .high) -> Double {
-    if total(rate) == nil { return decibels(ln: spectrum.logMaximumGain) }
+    if !isLow(rate) { return decibels(ln: spectrum.logMaximumGain) }
     return prediction(weight: spectrum.weight(normalised: 1e12), rate: rate).gain
   }
   /// lambda for a gain of P in dB; nil if out of reach.
@@ -102,8 +149,7 @@ public struct BandSpectrum: Equatable, Sendable {
 
   /// Step of each band relative to the unaligned step, at the same rate: sqrt of the noise ratio of active latents.
   public func steps(weight: Double, rate: Rate = .high) -> [Double] {
-    var scale = spectrum.logVolume(weight)
-    if let nats = total(rate) { scale = ln(filling(weight).level(rate: nats) / filling(0).level(rate: nats)) }
-    return bands.map { exponential(0.5 * (scale - ln1p(weight * max(0, $0.sensitivity)))) }
+    let ratio = prediction(weight: weight, rate: rate).stepRatio
+    return bands.map { ratio / (1 + weight * max(0, $0.sensitivity)).squareRoot() }
   }
 }
