@@ -6,6 +6,7 @@ extension Report {
     var lines: [String] = []
     for f in result.fields { lines += f.lines() + [""] }
     if let sweep = result.sweep { lines += sweep.lines() + [""] }
+    if let audit = result.audit { lines += audit.lines() + [""] }
     let raw = result.fields.reduce(0) { $0 + $1.rawBytes }
     let stored = result.fields.reduce(result.containerOverheadBytes) { $0 + $1.storedBytes }
     if stored > 0 {

@@ -13,8 +13,10 @@ public struct Report: Codable, Equatable, Sendable {
     public var containerOverheadBytes = 0
     /// Of `sweep` only.
     public var sweep: SweepReport?
+    /// Of `audit` only.
+    public var audit: AuditReport?
     public init() {}
-    enum CodingKeys: String, CodingKey { case fields, sweep, containerOverheadBytes = "container_overhead_bytes" }
+    enum CodingKeys: String, CodingKey { case fields, sweep, audit, containerOverheadBytes = "container_overhead_bytes" }
   }
 
   /// False as soon as one field's bound is known to be violated.
@@ -256,7 +258,7 @@ public struct Run: Codable, Equatable, Sendable {
     public static let mostRanks = 64
     /// All there are, in the order in which they run.
     public static let names = [
-      "open", "read", "survey", "trial", "step", "predict", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align",
+      "open", "read", "survey", "trial", "step", "predict", "fit", "exchange", "transform", "entropy", "decode", "verify", "observe", "align", "audit",
       "compare", "restore", "write",
     ]
     public init(from decoder: any Decoder) throws {

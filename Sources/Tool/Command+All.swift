@@ -11,6 +11,9 @@ private let common: [Option] = [
   .flag("help", short: "h", "this text"),
 ]
 
+/// What all commands that work take, for those in other files.
+let usual = common
+
 let reading: [Option] = [
   .value("vector", "NAME=X,Y,Z", "scalar datasets as one vector field", repeats: true),
   .value("periodic", "AXES", "axes that wrap: xyz, auto or none (auto)"),
@@ -253,7 +256,7 @@ extension Arguments {
     if o.specifications.isEmpty { throw Failure(.usage, "alidade \(command) needs --observe SPEC") }
     return o
   }
-  fileprivate func fields() throws(Failure) -> [String] {
+  func fields() throws(Failure) -> [String] {
     let names = all("field")
     for (i, n) in names.enumerated() where names[..<i].contains(n) { throw Failure(.usage, "field '\(n)' is given twice") }
     return names
@@ -274,7 +277,7 @@ extension Arguments {
     }
     return o
   }
-  fileprivate func steps() throws(Failure) -> Range<Int>? {
+  func steps() throws(Failure) -> Range<Int>? {
     guard let text = last("steps") else { return nil }
     return try Tool.steps(text)
   }

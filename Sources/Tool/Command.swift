@@ -11,6 +11,7 @@ enum Request {
   case campaign(CampaignRequest)
   case align(AlignOptions)
   case sweep(SweepOptions)
+  case audit(AuditOptions)
   case report(ReportOptions)
   case remove(RemoveOptions)
   case train(TrainOptions)
@@ -29,9 +30,7 @@ struct Command: Sendable {
   var parts: [Command] = []
   let request: @Sendable (Arguments) throws(Failure) -> Request
 
-  static let all = [compress, decompress, verify, compare, inspect, align, sweep, report, remove, campaign, train]
-  /// Recognised names whose work is still to come.
-  static let later = ["audit"]
+  static let all = [compress, decompress, verify, compare, inspect, align, sweep, audit, report, remove, campaign, train]
 
   /// The whole command line without the program's name.
   static func parse(_ words: [String]) throws(Failure) -> Request {
@@ -43,9 +42,8 @@ struct Command: Sendable {
     case "--version": return .version
     default: break
     }
-    if later.contains(first) { throw Failure(.usage, "'alidade \(first)' is not available in this version") }
     guard let command = all.first(where: { $0.name == first }) else {
-      throw Failure(.usage, "unknown sub-command '\(first)'" + suggestion(for: first, among: all.map(\.name) + later)
+      throw Failure(.usage, "unknown sub-command '\(first)'" + suggestion(for: first, among: all.map(\.name))
         + "; see 'alidade --help'")
     }
     let rest = words.dropFirst()
@@ -80,7 +78,6 @@ struct Command: Sendable {
     return s + """
 
       'alidade SUB-COMMAND --help' lists its options; 'alidade --version' the libraries.
-      Not available in this version: \(later.joined(separator: ", ")).
 
       Exit codes: 0 ok, 1 usage, 2 input or output, 3 bound violated (no container is
       left), 4 corrupt container, 5 model missing or another one, 6 inconsistent launch,

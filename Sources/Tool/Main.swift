@@ -80,6 +80,7 @@ import SnapshotIO
     case .inspect(let o): try Compressor.inspect(o, ranks: ranks, progress: progress)
     case .align(let o): try Compressor.align(o, ranks: ranks, progress: progress)
     case .sweep(let o): try Compressor.sweep(o, ranks: ranks, progress: progress)
+    case .audit(let o): try Compressor.audit(o, ranks: ranks, progress: progress)
     case .campaign, .report, .remove, .train, .print, .version: Report()
     }
     output.endProgress()
@@ -113,6 +114,7 @@ extension Request {
     case .campaign(let c): c.verbosity
     case .align(let o): o.verbosity
     case .sweep(let o): o.verbosity
+    case .audit(let o): o.verbosity
     case .report(let o): o.verbosity
     case .remove(let o): o.verbosity
     case .inspect, .train, .print, .version: .normal
@@ -126,6 +128,7 @@ extension Request {
     case .compare(let o): o.report
     case .align(let o): o.report
     case .sweep(let o): o.report
+    case .audit(let o): o.report
     case .inspect, .campaign, .report, .remove, .train, .print, .version: nil
     }
   }
@@ -148,6 +151,7 @@ extension Request {
     case .inspect(let o): inputs = [o.input]
     case .align(let o): inputs = [o.input]; output = o.map
     case .sweep(let o): inputs = [o.input]
+    case .audit(let o): inputs = o.containers + [o.against] + [o.reference].compactMap { $0 } + o.labelFiles
     case .report(let o): inputs = o.reports + [o.container, o.map].compactMap { $0 }; output = o.output
     case .campaign, .remove, .train, .print, .version: break
     }

@@ -62,3 +62,9 @@ public struct Correlation: Equatable, Sendable {
     return xx > 0 && yy > 0 ? xy / (xx * yy).squareRoot() : .nan
   }
 }
+
+/// Spearman's rho of the pairs that are finite; NaN below three or where a side is constant.
+public func rankCorrelation(_ x: [Double], _ y: [Double]) -> Double {
+  let usable = zip(x, y).filter { $0.0.isFinite && $0.1.isFinite }
+  return Correlation.pearson(Correlation.ranks(usable.map(\.0)), Correlation.ranks(usable.map(\.1)))
+}
