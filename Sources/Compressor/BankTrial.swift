@@ -101,7 +101,12 @@ final class BankTrial {
     var worth = !alone
     var interpolated: InterpolationTrial?
     let rest = judged.indices.filter { !firstLook.contains($0) }
-    func take(_ part: [Int]) { for r in rivals { r.take(part.map { wide[$0] }, part.map { judged[$0] }) } }
+    func take(_ part: [Int]) {
+      for r in rivals {
+        r.take(part.map { wide[$0] }, part.map { judged[$0] })
+        HostHeap.trim()
+      }
+    }
     func closest(_ step: Double, _ count: Int, tie: Double) throws -> Double {
       let costs = try rivals.map { try $0.logCost(step, count, ranks) }, least = costs.min()!
       rivals = rivals.indices.filter { costs[$0] <= least * tie + 0.01 }.map { rivals[$0] }

@@ -122,14 +122,14 @@ extension Writer {
   /// Portions of work of a field, where it takes one pass and its caller asks often.
   private static let portions = 4
 
-  /// Goes on with the fields under way, and begins further ones as far as a half of the step's bytes and 12 MB a rank go: coefficients take as much as
+  /// Goes on with the fields under way, and begins further ones as far as a third of the step's bytes goes, one at least: coefficients take as much as
   /// the values, modes of a field that wraps with what is made of them three times that.
   ///
   /// - Collective: all ranks.
   private func resume(_ c: StepBeingCoded) {
     func bytes(_ i: Int) -> Int { c.wanted[i].fields.reduce(0) { $0 + fields[$1].grid.count * fields[$1].type.size } }
     func working(_ i: Int) -> Int { bytes(i) * (fields[c.wanted[i].fields[0]].wraps ? 3 : 1) }
-    let most = c.wanted.indices.reduce(0) { $0 + bytes($1) } / 2 + ranks.size * (12 << 20)
+    let most = c.wanted.indices.reduce(0) { $0 + bytes($1) } / 3
     for t in c.tasks[..<c.begun] { t.resume() }
     while c.begun < c.tasks.count {
       let now = c.tasks.indices.prefix(c.begun).reduce(0) { $0 + (c.tasks[$1].isFinished ? 0 : working($1)) }

@@ -296,7 +296,7 @@ final class SpectralEncoder {
   /// - Collective: all ranks.
   func code(_ start: FieldCoding, step: Double, last: Bool = false, ranks: borrowing Communicator) throws -> Pass? {
     if coefficients.isEmpty {
-      coefficients = try SpectralEncoder.modes(of: encoder.source, transform, ranks: ranks)
+      coefficients = try encoder.modes(transform, ranks: ranks)
       numbers = coefficients
       eachRow { z, y, rows in frame.forward(z, y, transform.mine, rows) }
     }
