@@ -24,7 +24,7 @@ def main():
             f"`benchmarks/papers/sl1/run.sh`: {n} synthesised images of small-angle scattering, 32 x 32 counts (spheres, core-shell particles, ellipsoids, layers; 10^3 to 10^4.5 counts in the brightest pixel),",
             "others for training. The decoder is linear, a dictionary of unit columns; codes by FISTA (proximal L1, f diagonal by the bits of an element), values then solved for on their support, columns moved by least",
             "squares. 1 n_x begins as the principal components, more as images without noise. *No network is trained*: the encoder is the proximal iteration itself. Dense: principal components. Bits are those of the",
-            "adaptive models of `SparseCode` (gaps of sorted places, signs, magnitudes), counted, not written; its streams are in the tests. Ratios are to 32-bit values; \"all\" counts the used columns at 16 bits,",
+            "adaptive models of gaps of sorted places, signs and magnitudes, counted, not written. Ratios are to 32-bit values; \"all\" counts the used columns at 16 bits,",
             f"entropy-coded, over the {n} images. **These codes live in the benchmark only**; `alidade train` and the container know residual networks.", "",
             "| codes | lambda | non-zero | bits/image | ratio | ratio, all | error, noise variances | chi^2/m of I(q) | high-q power | k-NN on codes (images) | debias: error before, after |",
             "|---|---|---|---|---|---|---|---|---|---|---|"]
