@@ -52,8 +52,8 @@ private func eachCell(_ b: Box, _ body: (Index3) -> Void) {
     (Index3(5, 4, 7), 3, .float32, .psnr(40)), (Index3(1, 96, 96), 3, .float32, .psnr(60)), (Index3(37, 64, 2), 2, .float64, .psnr(120)),
   ]
   let coarser: [Request] = [
-    (Index3(64, 40, 91), 3, .float32, .psnr(50)), (Index3(24, 32, 28), 2, .float64, .relative(1e-2)), (Index3(1, 96, 120), 1, .float32, .absolute(1e-2)),
-    (Index3(1, 1, 480), 1, .float64, .psnr(55)), (Index3(96, 1, 64), 1, .float32, .psnr(45)),
+    (Index3(64, 40, 91), 3, .float32, .psnr(50)), (Index3(24, 32, 28), 2, .float64, .relative(1e-2)), (Index3(1, 96, 120), 1, .float32, .absolute(5e-2)),
+    (Index3(1, 40, 480), 1, .float64, .psnr(45)), (Index3(96, 1, 64), 1, .float32, .psnr(45)),
   ]
   let requests = modes.map { (FieldCoding.Member.spectral, $0) } + coarser.map { (FieldCoding.Member.resampled, $0) }
   var lines: [String] = []
