@@ -71,7 +71,8 @@ extension Promises {
     @Test func targetsAreKept() throws {
       let place = try Workplace("aligned-keep"), original = try Aligned.snapshot(place)
       for bound in ["--rate 1.5", "--psnr 50", "--rel 1e-3"] {
-        try place.run("compress @in.h5 --access tile -o @p.ald \(bound) --report @p.json")
+        // Against blocks, not a coarser grid, which leaves out what is kept.
+        try place.run("compress @in.h5 --codec lot16 -o @p.ald \(bound) --report @p.json")
         try place.run("compress @in.h5 --access tile -o @c.ald \(bound) --keep box16:1e-5 --report @c.json")
         try place.run("decompress @c.ald -o @d.h5")
         try place.run("verify @c.ald --against @in.h5")
