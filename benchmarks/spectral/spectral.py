@@ -63,7 +63,8 @@ def parts(u):
 
 
 def peer(codec, u, wanted, by):
-    """A peer at a bound, or near a PSNR or a rate: (bits per value, decoded). What is missing to a PSNR is counted at 6.02 dB per bit."""
+    """A peer at a bound, or at a PSNR or a rate: (bits per value, decoded of the nearest try). The rate at a PSNR lies on the line between the
+    nearest tries on either side; with tries on one side only, the nearest's, as reached."""
     p = [np.ascontiguousarray(x, np.float32) for x in parts(u)]
     if isinstance(codec, Tthresh) and (p[0].ndim < 3 or by == "bound"):
         return "", None
@@ -77,20 +78,35 @@ def peer(codec, u, wanted, by):
 
     if by == "bound":
         return run(wanted * scale)
-    knob, best = scale * (10 ** (-wanted / 20) * 1.5 if by == "psnr" else 2 ** -(wanted + 6)), None
-    for _ in range(6 if by == "rate" else 4):
+    knob, tries = scale * (10 ** (-wanted / 20) * 1.5 if by == "psnr" else 2 ** -(wanted + 6)), []
+    last, slope = None, 1.0
+    for _ in range(6):
         try:
             rate, decoded = run(knob)
         except ValueError:
             # Some end with an error at some settings.
-            return best[:2] if best else ("-", None)
-        miss = (wanted - psnr(u, decoded)) / 6.02 if by == "psnr" else wanted - rate
-        if best is None or abs(miss) < abs(best[2]):
-            best = (rate + (miss if by == "psnr" else 0), decoded, miss)
+            break
+        reached = psnr(u, decoded)
+        miss = (wanted - reached) / 6.02 if by == "psnr" else wanted - rate
+        tries.append((abs(miss), reached, rate, decoded))
         if abs(miss) < 0.005:
             break
-        knob *= 2 ** -max(-4, min(4, miss))
-    return best[:2]
+        x, y = np.log2(knob), reached / 6.02 if by == "psnr" else rate
+        if last and abs(x - last[0]) > 1e-6 and (y - last[1]) / (last[0] - x) > 0.05:
+            slope = (y - last[1]) / (last[0] - x)
+        last = (x, y)
+        knob *= 2 ** -max(-4, min(4, miss / slope))
+    if not tries:
+        return "-", None
+    _, reached, rate, decoded = min(tries, key=lambda t: t[0])
+    if by == "psnr":
+        near = [min((t for t in tries if side(t[1])), key=lambda t: t[0], default=None) for side in (lambda x: x <= wanted, lambda x: x > wanted)]
+        if all(near):
+            (_, a, ra, _), (_, b, rb, _) = near
+            rate = ra + (rb - ra) * (wanted - a) / (b - a)
+        elif abs(reached - wanted) > 0.1:
+            rate = f"{rate:.3f} ({reached:.1f} dB)"
+    return rate, decoded
 
 
 def peers(a):
