@@ -272,6 +272,14 @@ static int walk_open(walk *w, const ald_spectral_piece *p) {
   return 0;
 }
 
+// What a part that vanishes, and one that is told by its mirror image, are coded in.
+enum { VANISHING = 0, MIRRORED = 1 };
+
+INLINE void share_out(const ald_spectral_piece *p, walk *w, int component) {
+  const uint32_t share = 65536u / (uint32_t)(component + 1);
+  EACH_ROW(p) for (int64_t x = row * p->extent[2] + x0; x < row * p->extent[2] + x1; x++) w->before[x] = (uint16_t)((uint64_t)w->sum[x] * share >> 16);
+}
+
 // One component; decodes where d is given.
 INLINE size_t run(int decoding, const int32_t *in, int32_t *out, ald_decoder *d, const ald_spectral_piece *p, walk *w, int component, uint8_t *cls, int32_t *val) {
   const uint8_t *weight = weights[!p->flat][component > 0], *scale = p->scale + (size_t)component * (size_t)(p->radius + 1);
@@ -279,6 +287,8 @@ INLINE size_t run(int decoding, const int32_t *in, int32_t *out, ald_decoder *d,
   const size_t width = w->width, plane = w->plane;
   size_t n = 0;
   for (size_t i = 0; i < w->cells; i++) w->known[i] = EXPECTED;
+  // Of the part that does not vanish twice the mean of both is expected.
+  const int quiet = p->symmetry ? p->symmetry[component] >> ALD_SYMMETRY_QUIET & 3 : 0;
   EACH_ROW(p) {
     const int64_t at = row * p->extent[2];
     uint16_t *const k = w->known + (size_t)(z + MARGIN) * plane + (size_t)(y + MARGIN) * width + MARGIN;
@@ -296,11 +306,12 @@ INLINE size_t run(int decoding, const int32_t *in, int32_t *out, ald_decoder *d,
       const int code = w->code[x];
       const uint32_t t = base[x] + weight[WEIGHT_X] * left + (farther * third >> 10);
       // The real part stands for itself where it is not known.
-      const int first = class_of(t + EXPECTED * weight[WEIGHT_REAL], code);
+      const uint32_t alone = t + EXPECTED * weight[WEIGHT_REAL];
+      const int first = quiet == 1 ? VANISHING : class_of(quiet ? 2 * alone : alone, code);
       int32_t re, im;
       if (decoding) re = ald_decode(d, first); else { re = in[2 * (at + x)]; cls[n] = (uint8_t)first; val[n] = re; }
       const uint32_t nr = normalised(re, code);
-      const int second = class_of(t + nr * weight[WEIGHT_REAL], code);
+      const int second = quiet == 2 ? VANISHING : quiet ? class_of(2 * alone, code) : class_of(t + nr * weight[WEIGHT_REAL], code);
       if (decoding) im = ald_decode(d, second); else { im = in[2 * (at + x) + 1]; cls[n + 1] = (uint8_t)second; val[n + 1] = im; }
       n += 2;
       if (decoding) { out[2 * (at + x)] = re; out[2 * (at + x) + 1] = im; }
@@ -310,26 +321,74 @@ INLINE size_t run(int decoding, const int32_t *in, int32_t *out, ald_decoder *d,
       sum[x] += left;
     }
   }
-  const uint32_t share = 65536u / (uint32_t)(component + 1);
-  EACH_ROW(p) for (int64_t x = row * p->extent[2] + x0; x < row * p->extent[2] + x1; x++) w->before[x] = (uint16_t)((uint64_t)w->sum[x] * share >> 16);
+  share_out(p, w, component);
   return n;
 }
 
-ALD_CLONES size_t ald_spectral_symbols(const int32_t *const *q, const ald_spectral_piece *p, uint8_t *cls, int32_t *val) {
+// +1 or -1: what a component's numbers of a mirrored box are of those of its source; 0: nothing.
+INLINE int mirror_sign(const ald_spectral_piece *p, int component) {
+  if (!p->mirror || !p->symmetry) return 0;
+  int sign = 1;
+  for (int a = 0; a < 2; a++) {
+    if (!(p->mirror >> a & 1)) continue;
+    const int s = p->symmetry[component] >> (a ? ALD_SYMMETRY_Y : ALD_SYMMETRY_Z) & 3;
+    if (!s) return 0;
+    if (s == 2) sign = -sign;
+  }
+  return sign;
+}
+// One component of a mirrored box: what it is beyond sign times the source.
+INLINE size_t run_mirrored(int decoding, int sign, const int32_t *source, const int32_t *in, int32_t *out, ald_decoder *d, const ald_spectral_piece *p, walk *w, int component,
+                           uint8_t *cls, int32_t *val, int64_t *misses) {
+  const uint8_t *scale = p->scale + (size_t)component * (size_t)(p->radius + 1);
+  size_t n = 0;
+  EACH_ROW(p) {
+    const int64_t sz = (p->mirror & 1 ? -jz : jz) - p->source[0], sy = (p->mirror & 2 ? -jy : jy) - p->source[1];
+    const int64_t at = row * p->extent[2], from = (sz * p->source_extent[1] + sy) * p->source_extent[2] + p->lower[2] - p->source[2];
+    for (int64_t x = x0; x < x1; x++) {
+      const int code = scale[ald_spectral_shell(p->metric, jz, jy, p->lower[2] + x)];
+      uint32_t sum = 0;
+      for (int k = 0; k < 2; k++) {
+        const uint32_t s = (uint32_t)source[2 * (from + x) + k], told = sign < 0 ? 0u - s : s;
+        const int c = told ? MIRRORED : VANISHING;
+        int32_t q;
+        if (decoding) out[2 * (at + x) + k] = q = (int32_t)((uint32_t)ald_decode(d, c) + told);
+        else {
+          q = in[2 * (at + x) + k];
+          cls[n] = (uint8_t)c;
+          val[n] = (int32_t)((uint32_t)q - told);
+          misses[1] += val[n] != 0;
+        }
+        sum += normalised(q, code);
+        n++;
+      }
+      w->sum[at + x] += sum >> 1;
+    }
+  }
+  if (!decoding) misses[0] += (int64_t)n;
+  share_out(p, w, component);
+  return n;
+}
+
+ALD_CLONES size_t ald_spectral_symbols(const int32_t *const *q, const ald_spectral_piece *p, const int32_t *const *source, uint8_t *cls, int32_t *val, int64_t misses[2]) {
   walk w;
   if (walk_open(&w, p)) return (size_t)-1;
   size_t n = 0;
-  for (int c = 0; c < p->components; c++) n += run(0, q[c], 0, 0, p, &w, c, cls + n, val + n);
+  for (int c = 0; c < p->components; c++) {
+    const int sign = mirror_sign(p, c);
+    n += sign ? run_mirrored(0, sign, source[c], q[c], 0, 0, p, &w, c, cls + n, val + n, misses) : run(0, q[c], 0, 0, p, &w, c, cls + n, val + n);
+  }
   free(w.memory);
   return n;
 }
-ALD_CLONES int ald_spectral_decode(ald_decoder *d, const ald_spectral_piece *p, int32_t *const *q) {
+ALD_CLONES int ald_spectral_decode(ald_decoder *d, const ald_spectral_piece *p, int32_t *const *source, int32_t *const *q) {
   walk w;
   if (walk_open(&w, p)) return -1;
   const size_t numbers = 2 * (size_t)(p->extent[0] * p->extent[1] * p->extent[2]);
   for (int c = 0; c < p->components; c++) {
     memset(q[c], 0, 4 * numbers);
-    run(1, 0, q[c], d, p, &w, c, 0, 0);
+    const int sign = mirror_sign(p, c);
+    if (sign) run_mirrored(1, sign, source[c], 0, q[c], d, p, &w, c, 0, 0, 0); else run(1, 0, q[c], d, p, &w, c, 0, 0);
   }
   free(w.memory);
   return 0;

@@ -48,7 +48,14 @@ typedef struct ald_spectral_piece {
   int32_t components;
   int32_t flat;                  // 1: the coded set has no extent along the slowest axis
   const uint8_t *scale;          // codes, [component][radius + 1]
+  const uint8_t *symmetry;       // of each component, or NULL: none
+  int32_t mirror;                // axes on which the box mirrors another one: 1 slowest, 2 middle
+  int64_t source[3], source_extent[3];   // that one's `lower` and `extent`
 } ald_spectral_piece;
+
+// How a component's numbers at j with j_z (bits 0-1) or j_y (bits 2-3) negated follow from those at j: 0 not at all, 1 they are the same,
+// 2 they are the negative ones. Bits 4-5: 1 real, 2 imaginary parts vanish. All of it as far as is coded cheaply: differences are coded.
+enum { ALD_SYMMETRY_Z = 0, ALD_SYMMETRY_Y = 2, ALD_SYMMETRY_QUIET = 4 };
 
 // Shell of a mode: floor(sqrt((j_z m_z)^2 + (j_y m_y)^2 + (j_x m_x)^2) + 1/2), at most 2^30.
 int32_t ald_spectral_shell(const double metric[3], int64_t jz, int64_t jy, int64_t jx);
@@ -58,10 +65,11 @@ void ald_spectral_range(const ald_spectral_piece *p, int64_t jz, int64_t jy, int
 // Values coded: two for each mode and component.
 size_t ald_spectral_count(const ald_spectral_piece *p);
 // Classes and values in coding order: component by component, modes in raster order. q[component]: numbers of all modes of the
-// box in raster order. Returns the count, or (size_t)-1 without memory.
-size_t ald_spectral_symbols(const int32_t *const *q, const ald_spectral_piece *p, uint8_t *cls, int32_t *val);
+// box in raster order. source: numbers of the mirrored box, NULL where mirror is 0. Adds to misses[0] the numbers told by it, to misses[1]
+// those of them that differ. Returns the count, or (size_t)-1 without memory.
+size_t ald_spectral_symbols(const int32_t *const *q, const ald_spectral_piece *p, const int32_t *const *source, uint8_t *cls, int32_t *val, int64_t misses[2]);
 // The inverse; writes every number of q, zero where nothing is coded. 0, or -1 without memory.
-int ald_spectral_decode(ald_decoder *d, const ald_spectral_piece *p, int32_t *const *q);
+int ald_spectral_decode(ald_decoder *d, const ald_spectral_piece *p, int32_t *const *source, int32_t *const *q);
 // Adds to sum[shell] the magnitudes and to count[shell] the number of coded numbers of one component.
 void ald_spectral_scale_sums(const int32_t *q, const ald_spectral_piece *p, uint64_t *sum, uint64_t *count);
 // Raises extent[0..2] to the largest |j| and *radius to the largest shell with a non-zero number.

@@ -6,10 +6,12 @@ public struct SpectralCoder: Sendable {
   public let modes: SpectralModes
   public let components: Int
   public let scales: SpectralScales
+  /// Of each component, as of `ald_spectral.h`; empty: none.
+  public let symmetries: [UInt8]
 
-  public init(_ modes: SpectralModes, components: Int, scales: SpectralScales) {
-    precondition(scales.codes.count == components * (modes.radius + 1))
-    self.modes = modes; self.components = components; self.scales = scales
+  public init(_ modes: SpectralModes, components: Int, scales: SpectralScales, symmetries: [UInt8] = []) {
+    precondition(scales.codes.count == components * (modes.radius + 1) && (symmetries.isEmpty || symmetries.count == components))
+    self.modes = modes; self.components = components; self.scales = scales; self.symmetries = symmetries
   }
 
   /// Values of a chunk.
@@ -17,20 +19,32 @@ public struct SpectralCoder: Sendable {
     chunk.boxes.reduce(0) { n, b in n + modes.withPiece(b, components: components, scales: scales.codes) { Int(ald_spectral_count($0)) } }
   }
 
+  /// Calls `body` with each box of a chunk, in order, and the number of the box that it mirrors.
+  private func eachBox(_ chunk: SpectralModes.Chunk, _ body: (Int, Int, UnsafePointer<ald_spectral_piece>) -> Void) {
+    var source = 0
+    for (i, b) in chunk.boxes.enumerated() {
+      if chunk.mirrors[i] == 0 { source = i }
+      modes.withPiece(b, components: components, scales: scales.codes, symmetries: symmetries, mirror: chunk.mirrors[i], source: chunk.boxes[source]) { body(i, source, $0) }
+    }
+  }
+
   /// Classes and values of a chunk in coding order.
   ///
   /// - Parameter q: `[box][component]`, the numbers of all modes of each box.
-  public func symbols(_ chunk: SpectralModes.Chunk, _ q: [[RawArray]], classes: UnsafeMutablePointer<UInt8>, values: UnsafeMutablePointer<Int32>) -> Int {
-    var n = 0
-    for (b, arrays) in zip(chunk.boxes, q) {
-      let pointers = arrays.map { UnsafePointer($0.bound(to: Int32.self)) as UnsafePointer<Int32>? }
-      let more = modes.withPiece(b, components: components, scales: scales.codes) { p in
-        pointers.withUnsafeBufferPointer { ald_spectral_symbols($0.baseAddress!, p, classes + n, values + n) }
-      }
+  /// - Returns: how many values there are, how many were told by mirror images, and of how many of these that was wrong.
+  public func symbols(
+    _ chunk: SpectralModes.Chunk, _ q: [[RawArray]], classes: UnsafeMutablePointer<UInt8>, values: UnsafeMutablePointer<Int32>
+  ) -> (count: Int, told: Int, missed: Int) {
+    var n = 0, misses: [Int64] = [0, 0]
+    let pointers = q.map { $0.map { UnsafePointer($0.bound(to: Int32.self)) as UnsafePointer<Int32>? } }
+    eachBox(chunk) { i, source, p in
+      let more = pointers[i].withUnsafeBufferPointer { own in pointers[source].withUnsafeBufferPointer {
+        ald_spectral_symbols(own.baseAddress!, p, $0.baseAddress!, classes + n, values + n, &misses)
+      } }
       precondition(more != -1, "out of memory")
       n += more
     }
-    return n
+    return (n, Int(misses[0]), Int(misses[1]))
   }
 
   /// - Throws: `StreamError` for bytes that are no chunk.
@@ -42,11 +56,9 @@ public struct SpectralCoder: Sendable {
       if !empty {
         guard ald_decoder_open(&d, tables.pointer, bytes.baseAddress, bytes.count) == 0 else { throw StreamError(.truncated, offset: 0) }
       }
-      for (b, arrays) in zip(chunk.boxes, q) {
-        let pointers = arrays.map { $0.bound(to: Int32.self) as UnsafeMutablePointer<Int32>? }
-        let status = modes.withPiece(b, components: components, scales: scales.codes) { p in
-          pointers.withUnsafeBufferPointer { ald_spectral_decode(&d, p, $0.baseAddress!) }
-        }
+      let pointers = q.map { $0.map { $0.bound(to: Int32.self) as UnsafeMutablePointer<Int32>? } }
+      eachBox(chunk) { i, source, p in
+        let status = pointers[i].withUnsafeBufferPointer { own in pointers[source].withUnsafeBufferPointer { ald_spectral_decode(&d, p, $0.baseAddress!, own.baseAddress!) } }
         precondition(status == 0, "out of memory")
       }
       guard empty || ald_decoder_close(&d) == 0 else { throw StreamError(.invalid, offset: bytes.count) }

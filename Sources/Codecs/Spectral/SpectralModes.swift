@@ -12,6 +12,8 @@ public struct SpectralModes: Sendable, Equatable {
   /// Largest |index| coded along each axis, and the highest shell.
   public let extent: Index3
   public let radius: Int
+  /// Axes whose modes of negative index are coded as mirror images of the others: 1 z, 2 y.
+  public let mirrors: UInt8
 
   /// Lowest and highest index along an axis with |j| <= extent.
   static func indices(_ axis: Int, _ n: Int, _ extent: Int) -> Range<Int> {
@@ -36,8 +38,8 @@ public struct SpectralModes: Sendable, Equatable {
   }
 
   /// - Precondition: radius below 2^30, extents not negative.
-  public init(shape: Index3, metric: [Double], extent: Index3, radius: Int) {
-    self.shape = shape; self.metric = metric; self.extent = extent; self.radius = radius
+  public init(shape: Index3, metric: [Double], extent: Index3, radius: Int, mirrors: UInt8 = 0) {
+    self.shape = shape; self.metric = metric; self.extent = extent; self.radius = radius; self.mirrors = mirrors
   }
 
   public var box: Box { SpectralModes.box(shape, extent: extent) }
@@ -56,10 +58,12 @@ public struct SpectralModes: Sendable, Equatable {
     return box.intersection(SpectralModes.box(shape, extent: Index3((m.z - 1) / 2, (m.y - 1) / 2, (m.x - 1) / 2)))
   }
 
-  /// One entropy stream: boxes coded one after another, each by itself.
+  /// One entropy stream: boxes coded one after another, each by itself or, a mirror image, by the last one that is none.
   public struct Chunk: Sendable, Equatable {
     public var level: Int
     public var boxes: [Box]
+    /// Axes on which a box is a mirror image: 1 z, 2 y.
+    public var mirrors: [UInt8]
   }
 
   /// Numbers of a chunk at most, but for the last halving.
@@ -68,22 +72,42 @@ public struct SpectralModes: Sendable, Equatable {
   /// Every coded mode once, inner levels first. None where only the mean is left.
   public func chunks(components: Int) -> [Chunk] {
     if radius == 0 { return [] }
-    let limit = max(2, SpectralModes.chunkNumbers(of: 2 * components * box.count) / (2 * components))
+    let all = max(2, SpectralModes.chunkNumbers(of: 2 * components * box.count) / (2 * components))
+    let limit = max(2, all >> mirrors.nonzeroBitCount)
     var out: [Chunk] = [], inner: Box?
     for level in 0..<SpectralModes.levels {
-      let outer = box(level: level)
+      let outer = unmirrored(box(level: level))
       var open = 0
       for b in SpectralModes.shell(outer, around: inner).flatMap({ SpectralModes.split($0, limit) }) {
         if open == 0 || open + b.count > limit {
-          out.append(Chunk(level: level, boxes: []))
+          out.append(Chunk(level: level, boxes: [], mirrors: []))
           open = 0
         }
-        out[out.count - 1].boxes.append(b)
+        for m in 0...mirrors where m & ~mirrors == 0 {
+          guard let image = image(b, m) else { continue }
+          out[out.count - 1].boxes.append(image)
+          out[out.count - 1].mirrors.append(m)
+        }
         open += b.count
       }
       inner = outer
     }
     return out
+  }
+  /// The part of a box that is coded by itself.
+  private func unmirrored(_ b: Box) -> Box {
+    var b = b
+    for a in 0..<2 where mirrors >> a & 1 != 0 { b.lower[a] = max(0, b.lower[a]) }
+    return b
+  }
+  /// Modes of a box with the indices along some axes negated, where both are modes; `nil`: there are none.
+  private func image(_ b: Box, _ axes: UInt8) -> Box? {
+    var out = b
+    for a in 0..<2 where axes >> a & 1 != 0 {
+      out.lower[a] = -min(b.upper[a] - 1, (shape[a] - 1) / 2)
+      out.upper[a] = 1 - max(b.lower[a], 1)
+    }
+    return out.isEmpty ? nil : out
   }
 
   /// `outer` without `inner`: below and above along z, then along y, then x.
@@ -113,9 +137,19 @@ public struct SpectralModes: Sendable, Equatable {
   /// Lends the kernels' view of a box of modes.
   ///
   /// - Parameter scales: `[component][radius + 1]`; empty where no scales are needed.
-  func withPiece<R>(_ b: Box, components: Int, scales: [UInt8], _ body: (UnsafePointer<ald_spectral_piece>) -> R) -> R {
-    scales.withUnsafeBufferPointer { s in
+  /// - Parameter source: the box that `b` mirrors on the axes `mirror`.
+  func withPiece<R>(
+    _ b: Box, components: Int, scales: [UInt8], symmetries: [UInt8] = [], mirror: UInt8 = 0, source: Box? = nil, _ body: (UnsafePointer<ald_spectral_piece>) -> R
+  ) -> R {
+    scales.withUnsafeBufferPointer { s in symmetries.withUnsafeBufferPointer { t in
       var p = ald_spectral_piece()
+      if !symmetries.isEmpty { p.symmetry = t.baseAddress }
+      if let source, mirror != 0 {
+        let n = source.shape
+        p.mirror = Int32(mirror)
+        p.source = (Int64(source.lower.z), Int64(source.lower.y), Int64(source.lower.x))
+        p.source_extent = (Int64(n.z), Int64(n.y), Int64(n.x))
+      }
       let n = b.shape
       p.lower = (Int64(b.lower.z), Int64(b.lower.y), Int64(b.lower.x))
       p.extent = (Int64(n.z), Int64(n.y), Int64(n.x))
@@ -126,7 +160,7 @@ public struct SpectralModes: Sendable, Equatable {
       p.flat = extent.z == 0 ? 1 : 0
       p.scale = s.baseAddress
       return body(&p)
-    }
+    } }
   }
 
   /// Of the row (z, y) of `b` the coded positions along x.

@@ -26,11 +26,14 @@ public struct SpectralSettings: Sendable, Equatable {
   public var means: [Double] = []
   public var extent = Index3(0, 0, 0)
   public var radius = 0
+  /// Of each component, as of `ald_spectral.h`: what is told by mirrored modes, and parts that vanish. Empty: none.
+  public var symmetries: [UInt8] = []
 
   public init() {}
 
   public func modes(_ shape: Index3) -> SpectralModes {
-    SpectralModes(shape: shape, metric: SpectralModes.metric(shape, spacing: spacing), extent: extent, radius: radius)
+    let axes: [UInt8] = symmetries.map { ($0 & 3 != 0 ? 1 : 0) | ($0 >> 2 & 3 != 0 ? 2 : 0) }
+    return SpectralModes(shape: shape, metric: SpectralModes.metric(shape, spacing: spacing), extent: extent, radius: radius, mirrors: axes.reduce(0, |))
   }
 
   /// More shells than this are not coded: the scales would cost more than they tell.
@@ -43,12 +46,13 @@ public struct SpectralSettings: Sendable, Equatable {
   public var serialised: [UInt8] {
     let unit = spacing == [1, 1, 1]
     var w = ByteWriter()
-    w.put(basis.rawValue | (unit ? 0 : 8))
+    w.put(basis.rawValue | (unit ? 0 : 8) | (symmetries.isEmpty ? 0 : 16))
     for a in axes { w.put(UInt8(a)) }
     if !unit { for h in spacing { w.put(h) } }
     for m in means { w.put(m) }
     for a in 0..<3 { w.put(varint: extent[a]) }
     w.put(varint: radius)
+    for y in symmetries { w.put(y) }
     return w.bytes
   }
 
@@ -57,7 +61,7 @@ public struct SpectralSettings: Sendable, Equatable {
     var r = ByteReader(bytes)
     func refuse() -> StreamError { StreamError(.invalid, offset: r.offset) }
     let head = try r.byte()
-    guard head < 16, let b = SpectralBasis(rawValue: head & 7) else { throw refuse() }
+    guard head < 32, let b = SpectralBasis(rawValue: head & 7) else { throw refuse() }
     basis = b
     if b != .plain {
       guard components == 2 || components == 3 else { throw refuse() }
@@ -70,6 +74,10 @@ public struct SpectralSettings: Sendable, Equatable {
     guard means.allSatisfy(\.isFinite) else { throw refuse() }
     for a in 0..<3 { extent[a] = try r.varint(limit: shape[a] / 2) }
     radius = try r.varint(limit: SpectralSettings.largestRadius)
+    if head & 16 != 0 {
+      symmetries = try (0..<components).map { _ in try r.byte() }
+      guard symmetries.allSatisfy({ s in s < 64 && (0..<3).allSatisfy { s >> (2 * $0) & 3 != 3 } }), symmetries.contains(where: { $0 != 0 }) else { throw refuse() }
+    }
     guard r.remaining == 0 else { throw refuse() }
   }
 }

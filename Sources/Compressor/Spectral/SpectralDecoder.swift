@@ -45,7 +45,7 @@ final class SpectralDecoder {
       }
       try named(nil) { header = (try ClassTables(serialised: coding.tables), try SpectralScales(serialised: coding.model, components: components, radius: all.radius)) }
       let (tables, scales) = header!
-      let coder = SpectralCoder(all, components: components, scales: scales)
+      let coder = SpectralCoder(all, components: components, scales: scales, symmetries: settings.symmetries)
       let bytes = try read(Array(mine)), failures = Slots<(any Error)?>(mine.count, nil)
       var starts = [0]
       for b in boxes { starts.append(starts.last! + b.count) }

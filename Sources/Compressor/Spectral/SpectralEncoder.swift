@@ -24,6 +24,8 @@ final class SpectralEncoder {
   private(set) var shaping: SpectralShaping?
   /// The newest pass that was finished, where somebody will look at it.
   var last: Pass?
+  /// `nil`: not used.
+  private var symmetry: MirrorSymmetry?
   /// Values of the field.
   let count: Int
   private var metric: [Double] { SpectralModes.metric(transform.shape, spacing: settings.spacing) }
@@ -73,6 +75,7 @@ final class SpectralEncoder {
     (settings, frame) = try SpectralEncoder.basis(s, encoder, transform, coefficients, ranks: ranks)
     numbers = coefficients
     eachRow { z, y, rows in frame.forward(z, y, transform.mine, rows) }
+    symmetry = try MirrorSymmetry(transform, coefficients, ranks: ranks)
   }
 
   /// Where this rank's numbers have the place of the mean, which is none of them.
@@ -314,6 +317,7 @@ final class SpectralEncoder {
     if !box.isEmpty { for q in integers { everything.raise(&s.extent, &s.radius, q.bound(to: Int32.self), box) } }
     let limits = try ranks.allReduce([s.extent.z, s.extent.y, s.extent.x, s.radius], .max)
     s.extent = Index3(limits[0], limits[1], limits[2]); s.radius = limits[3]
+    s.symmetries = symmetry?.told(step: step) ?? []
     let modes = s.modes(shape), shells = s.radius + 1
     var sums: [UInt64] = [], counts: [UInt64] = []
     let inside = box.isEmpty ? box : box.intersection(modes.box)
@@ -328,7 +332,7 @@ final class SpectralEncoder {
     }
     sums = try ranks.allReduce(sums, .sum); counts = try ranks.allReduce(counts, .sum)
     let scales = SpectralScales(sums: sums, counts: counts)
-    let coder = SpectralCoder(modes, components: components, scales: scales)
+    let coder = SpectralCoder(modes, components: components, scales: scales, symmetries: s.symmetries)
     let chunks = modes.chunks(components: components)
     let mine = ranks.share(of: chunks.count)
     let boxes = chunks[mine].flatMap(\.boxes).map { transform.place($0) }
@@ -345,15 +349,25 @@ final class SpectralEncoder {
       defer { first += c.boxes.count }
       return c.boxes.indices.map { i in pieces.map { $0[first + i] } }
     }
-    let symbols = Slots<Symbols?>(mine.count, nil)
+    let symbols = Slots<Symbols?>(mine.count, nil), mirrored = Slots<[Int]>(mine.count, [0, 0])
     var histogram = [UInt32](repeating: 0, count: histogramSize)
     encoder.phases.measure("context") {
       parallelFor(mine.count, threads: encoder.threads) { i in
         let chunk = chunks[mine.lowerBound + i], s = Symbols(capacity: coder.count(chunk))
-        s.count = coder.symbols(chunk, parts[i], classes: s.classes, values: s.values)
+        let (count, told, missed) = coder.symbols(chunk, parts[i], classes: s.classes, values: s.values)
+        s.count = count
         symbols[i] = s
+        mirrored[i] = [told, missed]
       }
       for s in symbols.array { s!.add(to: &histogram) }
+    }
+    if !s.symmetries.isEmpty {
+      let told = try ranks.allReduce(mirrored.array.reduce(into: [0, 0]) { $0[0] += $1[0]; $0[1] += $1[1] }, .sum)
+      // Only the largest waves are symmetric.
+      if 8 * told[1] > told[0] {
+        symmetry = nil
+        return try code(start, step: step, last: last, ranks: ranks)
+      }
     }
     let tables = ClassTables(histogram: try reducedHistogram(histogram, ranks: ranks), sampled: false)
     let payloads = Slots<[UInt8]>(mine.count, []), failures = Slots<(any Error)?>(mine.count, nil)
