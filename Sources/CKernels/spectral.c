@@ -81,6 +81,19 @@ ALD_CLONES void ald_spectral_unturn(const ald_spectral_row *row, double *const *
   if (row->components == 3) unturn_row(row, a, 1); else unturn_row(row, a, 0);
 }
 
+ALD_CLONES void ald_spectral_rotate(double *u, int64_t count, double re, double im, const double *cosine, const double *sine, double sign) {
+  for (int64_t i = 0; i < count; i++) {
+    double a = u[2 * i], b = u[2 * i + 1];
+    if (cosine) {
+      const double c = cosine[i], s = sign * sine[i], t = a;
+      a = t * c + b * s;
+      b = b * c - t * s;
+    }
+    u[2 * i] = a * re - b * im;
+    u[2 * i + 1] = a * im + b * re;
+  }
+}
+
 // MARK: error of a step
 
 // Sums of lanes; whole numbers below 2^53 throughout, so any order gives the same.

@@ -13,9 +13,9 @@ import Testing
 
   /// Of k and -k one is coded, of the whole set every mode in one chunk, inner levels first.
   @Test(arguments: shapes) func chunksHoldEveryModeOnce(_ n: Index3) {
-    for divisor in [1, 2, 3] {
+    for (divisor, mirrors) in [(1, 0), (2, 0), (3, 0), (1, 3), (2, 1), (3, 2)] as [(Int, UInt8)] {
       let extent = Index3(n.z / 2 / divisor, n.y / 2 / divisor, n.x / 2 / divisor)
-      let modes = SpectralModes(shape: n, metric: [1, 1, 1], extent: extent, radius: n.z + n.y + n.x)
+      let modes = SpectralModes(shape: n, metric: [1, 1, 1], extent: extent, radius: n.z + n.y + n.x, mirrors: mirrors)
       var seen = [Int](repeating: 0, count: modes.box.count), level = 0
       for c in modes.chunks(components: 3) {
         #expect(c.level >= level)
@@ -87,11 +87,57 @@ import Testing
     }
   }
 
+  /// Mirror images come back, exact or not, and cost next to nothing where they are exact; so do parts that vanish.
+  @Test(arguments: [Index3(24, 20, 28), Index3(1, 16, 30), Index3(9, 10, 5)]) func mirrorImagesComeBack(_ n: Index3) throws {
+    // Even and odd along z, y; the last component has no symmetry.
+    let symmetries: [UInt8] = [1 | 2 << 2 | 1 << 4, 2 | 2 << 2 | 2 << 4, 0], radius = 12
+    for exceptions in [0, 40] {
+      var g = SplitMix64(seed: 11)
+      let modes = SpectralModes(shape: n, metric: [1, 1, 1], extent: Index3(n.z / 2, n.y / 2, n.x / 2), radius: radius, mirrors: 3)
+      let scales = SpectralScales(sums: [UInt64](repeating: 3, count: 3 * (radius + 1)), counts: [UInt64](repeating: 1, count: 3 * (radius + 1)))
+      func value(_ c: Int, _ z: Int, _ y: Int, _ x: Int, _ part: Int) -> Int {
+        func own(_ z: Int, _ y: Int) -> Int { Int(SplitMix64.hash(UInt64(7 + c), ((z + 50) * 100 + y + 50) * 100 + 2 * x + part) % 13) - 6 }
+        let s = symmetries[c]
+        if s == 0 { return own(z, y) }
+        if part == Int(s >> 4) - 1 { return 0 }
+        func sign(_ j: Int, _ code: UInt8) -> Int { j < 0 && code == 2 ? -1 : 1 }
+        return own(abs(z), abs(y)) * sign(z, s & 3) * sign(y, s >> 2 & 3)
+      }
+      let chunks = modes.chunks(components: 3), coder = SpectralCoder(modes, components: 3, scales: scales, symmetries: symmetries)
+      var told = 0, missed = 0
+      for c in chunks {
+        let q = c.boxes.map { b in
+          (0..<3).map { k in
+            let a = RawArray(box: Box(shape: Index3(b.shape.z, b.shape.y, 2 * b.shape.x)), elementSize: 4, zeroed: true), p = a.bound(to: Int32.self)
+            for z in b.lower.z..<b.upper.z { for y in b.lower.y..<b.upper.y { for x in modes.range(b, z, y) { for part in 0..<2 {
+              let odd = exceptions > 0 && g.below(exceptions) == 0 ? 1 : 0
+              p[(((z - b.lower.z) * b.shape.y + y - b.lower.y) * b.shape.x + x) * 2 + part] = Int32(value(k, z, y, b.lower.x + x, part) + odd)
+            } } } }
+            return a
+          }
+        }
+        let count = coder.count(c)
+        var classes = [UInt8](repeating: 0, count: count), values = [Int32](repeating: 0, count: count)
+        let s = coder.symbols(c, q, classes: &classes, values: &values)
+        #expect(s.count == count)
+        told += s.told; missed += s.missed
+        var out = [UInt8](repeating: 0, count: count * 6 + 64), scratch = [UInt8](repeating: 0, count: count)
+        let size = count == 0 ? 0 : ald_encode(ClassTables.shipped.pointer, classes, values, count, &scratch, &out, out.count)
+        let again = q.map { $0.map { RawArray(box: $0.box, elementSize: 4) } }
+        try coder.decode(c, Array(out[..<size]), .shipped, into: again)
+        for (a, b) in zip(again.joined(), q.joined()) { for i in 0..<a.count where a.bound(to: Int32.self)[i] != b.bound(to: Int32.self)[i] { Issue.record("\(n): \(i)"); return } }
+      }
+      if exceptions == 0 { #expect(missed == 0) } else { #expect(missed > told / 60 && missed < told / 10, "\(missed) of \(told)") }
+      let mirrored = chunks.reduce(0) { t, c in t + zip(c.boxes, c.mirrors).reduce(0) { $0 + ($1.1 == 0 ? 0 : $1.0.count) } }
+      #expect(told > 0 && told <= 4 * mirrored && told > 2 * mirrored)
+    }
+  }
+
   /// Turning keeps lengths and comes back; what has no divergence has no third component.
   @Test(arguments: SpectralBasis.allCases, [Index3(8, 6, 10), Index3(5, 9, 7), Index3(1, 6, 8)]) func framesAreUnitary(_ basis: SpectralBasis, _ n: Index3) {
     var g = SplitMix64(seed: 3)
     let axes = n.z == 1 ? [2, 1] : [2, 0, 1], spacing = [0.5, 1, 2.0]
-    let frame = SpectralFrame(n, basis, axes: axes, spacing: spacing), box = SpectralModes.all(n), width = 2 * box.shape.x
+    let frame = SpectralFrame(n, basis, axes: axes, spacing: spacing, faces: UInt8(g.below(8))), box = SpectralModes.all(n), width = 2 * box.shape.x
     for z in box.lower.z..<box.upper.z { for y in box.lower.y..<box.upper.y {
       let rows = axes.map { _ in (0..<width).map { _ in g.uniform() - 0.5 } }
       var turned = rows
@@ -120,6 +166,18 @@ import Testing
     let n = Index3(12, 14, 16)
     #expect(try SpectralSettings(serialised: s.serialised, shape: n, components: 3) == s)
     for k in 0..<s.serialised.count { #expect(throws: StreamError.self) { try SpectralSettings(serialised: Array(s.serialised[..<k]), shape: n, components: 3) } }
+    s.faces = 5
+    #expect(try SpectralSettings(serialised: s.serialised, shape: n, components: 3) == s)
+    s.symmetries = [0, 1 | 2 << 2, 2 << 4]
+    #expect(try SpectralSettings(serialised: s.serialised, shape: n, components: 3) == s)
+    for k in 0..<s.serialised.count { #expect(throws: StreamError.self) { try SpectralSettings(serialised: Array(s.serialised[..<k]), shape: n, components: 3) } }
+    for wrong in [[0, 0, 64], [3, 0, 0], [0, 12, 0], [48, 0, 0]] as [[UInt8]] {
+      s.symmetries = wrong
+      #expect(throws: StreamError.self) { try SpectralSettings(serialised: s.serialised, shape: n, components: 3) }
+    }
+    s.symmetries = []; s.faces = 8
+    #expect(throws: StreamError.self) { try SpectralSettings(serialised: s.serialised, shape: n, components: 3) }
+    s.faces = 0
     s.extent.x = 9
     #expect(throws: StreamError.self) { try SpectralSettings(serialised: s.serialised, shape: n, components: 3) }
     s.extent.x = 5; s.axes = [2, 2, 1]

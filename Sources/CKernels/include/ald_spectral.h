@@ -29,6 +29,9 @@ typedef struct ald_spectral_row {
 void ald_spectral_turn(const ald_spectral_row *row, double *const *u);
 void ald_spectral_unturn(const ald_spectral_row *row, double *const *a);
 
+// In place: numbers of a row times (re + i im) (cosine[x] - sign i sine[x]); cosine NULL: times re + i im.
+void ald_spectral_rotate(double *u, int64_t count, double re, double im, const double *cosine, const double *sine, double sign);
+
 // sums: (|c|/step - |q|)^2 in 2^-32, for |q| = 1, 2, >= 3 their number and the sum of |c|/step - |q| in 2^-16, then the number of
 // non-zero q; q as by ald_quantise_f64, d = |c|/step - |q| rounded to 2^-16. Adds; order-free. largest: the largest |q| so far.
 #define ALD_SPECTRAL_SUMS 8

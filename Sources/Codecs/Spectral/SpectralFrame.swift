@@ -12,12 +12,30 @@ public final class SpectralFrame: @unchecked Sendable {
   private let all: SpectralModes
   /// Per component: k~, cosines and sines along its axis, from index -(n - 1) / 2 on.
   private let tables: [UnsafeMutablePointer<Double>]
+  /// Per axis cosines and sines of pi j / n, from index -(n - 1) / 2 on; `nil` where mirror planes go through the first cell.
+  private let phases: [UnsafeMutablePointer<Double>?]
 
-  deinit { for t in tables { t.deallocate() } }
+  deinit {
+    for t in tables { t.deallocate() }
+    for t in phases { t?.deallocate() }
+  }
 
   /// - Parameter axes: storage axis of each component; unused where the basis is plain.
-  public init(_ shape: Index3, _ basis: SpectralBasis, axes: [Int], spacing: [Double]) {
+  /// - Parameter faces: axes (1 z, 2 y, 4 x) along which phases count from half a cell before the first one.
+  public init(_ shape: Index3, _ basis: SpectralBasis, axes: [Int], spacing: [Double], faces: UInt8 = 0) {
     self.shape = shape; self.basis = basis; self.axes = axes
+    phases = (0..<3).map { a in
+      if faces >> a & 1 == 0 { return nil }
+      let n = shape[a], t = UnsafeMutablePointer<Double>.allocate(capacity: 2 * n)
+      for i in 0..<n {
+        let j = i - (n - 1) / 2
+        var c = 1.0, s = 0.0
+        ald_fft_root(Int64(abs(j)), Int64(2 * n), &c, &s)
+        t[i] = c
+        t[n + i] = j < 0 ? -s : s
+      }
+      return t
+    }
     all = SpectralModes(shape: shape, metric: [1, 1, 1], extent: shape, radius: Int(Int32.max) >> 1)
     tables = basis == .plain ? [] : axes.map { a in
       let n = shape[a], h = spacing[a], t = UnsafeMutablePointer<Double>.allocate(capacity: 3 * n)
@@ -77,16 +95,35 @@ public final class SpectralFrame: @unchecked Sendable {
     }
   }
 
+  /// Numbers times exp(-i pi j / n) along the axes of `phases`, or back: the last step of `forward`.
+  public func rotate(_ z: Int, _ y: Int, _ box: Box, _ u: [UnsafeMutablePointer<Double>], back: Bool) {
+    if box.isEmpty || phases.allSatisfy({ $0 == nil }) { return }
+    var re = 1.0, im = 0.0
+    for (a, j) in [(0, z), (1, y)] {
+      guard let t = phases[a] else { continue }
+      let n = shape[a], c = t[j + (n - 1) / 2], s = t[n + j + (n - 1) / 2], old = re
+      re = old * c + im * s
+      im = im * c - old * s
+    }
+    let n = shape.x, cosine = phases[2].map { UnsafePointer($0 + box.lower.x + (n - 1) / 2) }
+    for p in u { ald_spectral_rotate(p, Int64(box.shape.x), re, back ? -im : im, cosine, cosine.map { $0 + n }, back ? -1 : 1) }
+  }
+
   /// The row (z, y) of a box of modes, one pointer per component: transform coefficients to unitary numbers in the basis.
   public func forward(_ z: Int, _ y: Int, _ box: Box, _ u: [UnsafeMutablePointer<Double>]) {
     weigh(z, y, box, u, inverse: false)
-    if basis == .plain || box.isEmpty { return }
-    let pointers = u.map { $0 as UnsafeMutablePointer<Double>? }
-    withRow(z, y, box.lower.x, box.shape.x) { row in pointers.withUnsafeBufferPointer { ald_spectral_turn(row, $0.baseAddress!) } }
+    if box.isEmpty { return }
+    if basis != .plain {
+      let pointers = u.map { $0 as UnsafeMutablePointer<Double>? }
+      withRow(z, y, box.lower.x, box.shape.x) { row in pointers.withUnsafeBufferPointer { ald_spectral_turn(row, $0.baseAddress!) } }
+    }
+    rotate(z, y, box, u, back: false)
   }
   /// Numbers in the basis to unitary numbers of the components, at the cells' centres.
   public func unturn(_ z: Int, _ y: Int, _ box: Box, _ a: [UnsafeMutablePointer<Double>]) {
-    if basis == .plain || box.isEmpty { return }
+    if box.isEmpty { return }
+    rotate(z, y, box, a, back: true)
+    if basis == .plain { return }
     let pointers = a.map { $0 as UnsafeMutablePointer<Double>? }
     withRow(z, y, box.lower.x, box.shape.x) { row in pointers.withUnsafeBufferPointer { ald_spectral_unturn(row, $0.baseAddress!) } }
   }

@@ -28,9 +28,12 @@ public struct SpectralSettings: Sendable, Equatable {
   public var radius = 0
   /// Of each component, as of `ald_spectral.h`: what is told by mirrored modes, and parts that vanish. Empty: none.
   public var symmetries: [UInt8] = []
+  /// Axes (1 z, 2 y, 4 x) whose mirror planes go between cells: phases count from half a cell before the first one.
+  public var faces: UInt8 = 0
 
   public init() {}
 
+  public func frame(_ shape: Index3) -> SpectralFrame { SpectralFrame(shape, basis, axes: axes, spacing: spacing, faces: faces) }
   public func modes(_ shape: Index3) -> SpectralModes {
     let axes: [UInt8] = symmetries.map { ($0 & 3 != 0 ? 1 : 0) | ($0 >> 2 & 3 != 0 ? 2 : 0) }
     return SpectralModes(shape: shape, metric: SpectralModes.metric(shape, spacing: spacing), extent: extent, radius: radius, mirrors: axes.reduce(0, |))
@@ -44,15 +47,18 @@ public struct SpectralSettings: Sendable, Equatable {
   }
 
   public var serialised: [UInt8] {
-    let unit = spacing == [1, 1, 1]
+    let unit = spacing == [1, 1, 1], told = faces != 0 || !symmetries.isEmpty
     var w = ByteWriter()
-    w.put(basis.rawValue | (unit ? 0 : 8) | (symmetries.isEmpty ? 0 : 16))
+    w.put(basis.rawValue | (unit ? 0 : 8) | (told ? 16 : 0))
     for a in axes { w.put(UInt8(a)) }
     if !unit { for h in spacing { w.put(h) } }
     for m in means { w.put(m) }
     for a in 0..<3 { w.put(varint: extent[a]) }
     w.put(varint: radius)
-    for y in symmetries { w.put(y) }
+    if told {
+      w.put(faces)
+      for c in means.indices { w.put(symmetries.isEmpty ? 0 : symmetries[c]) }
+    }
     return w.bytes
   }
 
@@ -75,8 +81,11 @@ public struct SpectralSettings: Sendable, Equatable {
     for a in 0..<3 { extent[a] = try r.varint(limit: shape[a] / 2) }
     radius = try r.varint(limit: SpectralSettings.largestRadius)
     if head & 16 != 0 {
+      faces = try r.byte()
       symmetries = try (0..<components).map { _ in try r.byte() }
-      guard symmetries.allSatisfy({ s in s < 64 && (0..<3).allSatisfy { s >> (2 * $0) & 3 != 3 } }), symmetries.contains(where: { $0 != 0 }) else { throw refuse() }
+      let none = symmetries.allSatisfy { $0 == 0 }
+      guard faces < 8, symmetries.allSatisfy({ s in s < 64 && (0..<3).allSatisfy { s >> (2 * $0) & 3 != 3 } }), !none || faces != 0 else { throw refuse() }
+      if none { symmetries = [] }
     }
     guard r.remaining == 0 else { throw refuse() }
   }

@@ -64,7 +64,7 @@ final class SpectralDecoder {
       dequantise(q, k, into: a)
       return a
     }
-    let frame = SpectralFrame(whole, settings.basis, axes: settings.axes, spacing: settings.spacing), n = box.shape
+    let frame = settings.frame(whole), n = box.shape
     if !box.isEmpty {
       parallelFor(n.z, threads: threads) { z in
         for y in 0..<n.y {

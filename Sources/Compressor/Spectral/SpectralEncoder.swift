@@ -72,10 +72,18 @@ final class SpectralEncoder {
     let origin = Index3(0, 0, 0), place = transform.place(Box(lower: origin, upper: Index3(1, 1, 1))).lower
     let means = coefficients.map { transform.mine.contains(origin) ? $0.bound(to: Double.self)[$0.box.offset(of: place)] / Double(shape.product) : 0 }
     s.means = try ranks.allReduce(means, .sum)
-    (settings, frame) = try SpectralEncoder.basis(s, encoder, transform, coefficients, ranks: ranks)
+    var frame: SpectralFrame
+    (s, frame) = try SpectralEncoder.basis(s, encoder, transform, coefficients, ranks: ranks)
+    let box = transform.mine, threads = encoder.threads
+    SpectralEncoder.eachRow(box, coefficients, threads: threads) { z, y, rows in frame.forward(z, y, box, rows) }
+    let symmetry = try MirrorSymmetry(transform, coefficients, ranks: ranks)
+    s.faces = symmetry.faces
+    if s.faces != 0 {
+      frame = s.frame(shape)
+      SpectralEncoder.eachRow(box, coefficients, threads: threads) { z, y, rows in frame.rotate(z, y, box, rows, back: false) }
+    }
+    self.symmetry = symmetry; settings = s; self.frame = frame
     numbers = coefficients
-    eachRow { z, y, rows in frame.forward(z, y, transform.mine, rows) }
-    symmetry = try MirrorSymmetry(transform, coefficients, ranks: ranks)
   }
 
   /// Where this rank's numbers have the place of the mean, which is none of them.
@@ -136,7 +144,7 @@ final class SpectralEncoder {
         candidates.append(s)
       }
     }
-    let frames = candidates.map { SpectralFrame(shape, $0.basis, axes: $0.axes, spacing: $0.spacing) }
+    let frames = candidates.map { $0.frame(shape) }
     if frames.count == 1 { return (candidates[0], frames[0]) }
     let box = transform.mine, width = 2 * box.shape.x
     let step = encoder.target.rmse.map { $0 * 12.0.squareRoot() } ?? encoder.survey.range * exp2(-encoder.target.rate! - 1)
