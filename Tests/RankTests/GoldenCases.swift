@@ -50,6 +50,13 @@ enum GoldenCases {
            components: 2),
     Golden(name: "shells", shape: [2, 32, 32, 32], bound: .psnr(45), member: .spectral, periodic: Grid.Periodicity(true, true, true), components: 2,
            keep: [KeepTarget(observable: "box16", error: 1e-6)]),
+    Golden(name: "mirrors", shape: [24, 20, 26], bound: .psnr(70), member: .spectral, periodic: Grid.Periodicity(true, true, true),
+           value: { _, i in
+             // Odd along z and even along x about their first cells, even along y about the face before it.
+             func hill(_ t: Double) -> Double { 16 * t * t * (1 - t) * (1 - t) }
+             let z = Double(i.z) / 24, y = (Double(i.y) + 0.5) / 20, x = Double(i.x) / 26
+             return hill(z) * (1 - 2 * z) * (1 + hill(y) * hill(x)) + 0.3 * hill(z) * hill(z) * (1 - 2 * z) * hill(y) * (2 + hill(x))
+           }),
     Golden(name: "resampled", shape: [2, 40, 48, 32], bound: .relative(2e-3), member: .resampled, periodic: Grid.Periodicity(true, true, true), components: 2,
            value: { _, i in
              // Smooth across the faces, so of few waves.
