@@ -22,10 +22,11 @@ final class BankTrial {
   private(set) var slope = 1.0
   /// Bits per value at the wanted error, or what `Candidate.score` says at a wanted rate.
   private(set) var score = 0.0
-  /// This rank's sampled tiles, without halo.
-  let units: [Unit]
-  /// Those of them that the members are judged on.
-  let judged: [Unit]
+  /// This rank's sampled tiles, without halo, and those of them that the members are judged on.
+  let sampled: Set<Int>, judgedTiles: Set<Int>
+  /// Their values; none once a transform was chosen.
+  private(set) var units: [Unit]
+  private var judged: [Unit]
   /// A third of those, which sends away what is far behind: positions in `judged`, here and their values on all ranks.
   private let firstLook: [Int], firstCount: Int
   /// Valid values in the sample and in the judged part of it, over all ranks.
@@ -73,6 +74,7 @@ final class BankTrial {
     let order = units.indices.sorted { units[$0].index < units[$1].index }
     self.units = order.map { units[$0] }
     judged = self.units.filter { chosen.contains($0.index) }
+    sampled = Set(self.units.map(\.index)); judgedTiles = Set(judged.map(\.index))
     self.wide = order.compactMap { wide[$0] }
     firstLook = judged.indices.filter { [judged] in looked.contains(judged[$0].index) }
     firstCount = looked.reduce(0) { $0 + layout.box(of: $1).count }
@@ -90,6 +92,8 @@ final class BankTrial {
     let best = try choose(transforms: transforms, ranks: ranks)
     member = best.member; step = best.step; levelRule = best.rule; slope = best.slope; score = best.score(encoder.target)
     self.wide = []
+    judged = []
+    if member != .interpolation { self.units = [] }
   }
 
   private func choose(transforms: Bool, ranks: borrowing Communicator) throws -> Candidate {

@@ -13,7 +13,7 @@ extension FieldEncoder {
     let member = trial.member
     let transform = member.transform(layout.grid)!
     let shapes = BandShapes(member, grid: layout.grid, weights: shaping?.weights)
-    let sampled = Set(trial.units.map(\.index)), judged = Set(trial.judged.map(\.index))
+    let sampled = trial.sampled, judged = trial.judgedTiles
     // Aimed 0.006 dB too well, so that a second pass is rare.
     var step = trial.step * (shaping?.stepRatio ?? 1), correction = 0.9993 * (correcting == nil ? 1 : FieldEncoder.expectedGain)
     if let fixed = shaping?.fixed {
@@ -209,6 +209,8 @@ extension FieldEncoder {
           stream.side = (refined[i]?.bytes ?? []) + side
           stream.payload = s.encode(tables)
           streams[i] = stream
+          // Each is needed once more at most: by the check.
+          if keeps { quantised[i] = nil; symbols[i] = nil }
           if check {
             do {
               let again = RawArray(box: q.box, elementSize: 4)

@@ -7,9 +7,13 @@ enum MappedMemory {
   /// Arrays of at least this many bytes live here.
   static var threshold: Int { smallest.load(ordering: .relaxed) }
   private static let smallest = Atomic<Int>(1 << 18)
-  static func takeSmaller() { smallest.store(1 << 15, ordering: .relaxed) }
   /// At most this many released bytes are kept, in at most `kept` pieces.
-  static let retained = 12 << 20, kept = 64
+  private static let retained = Atomic<Int>(12 << 20), kept = 64
+  /// Where the memory is that of a host: smaller arrays live here too, and less is kept.
+  static func beModest() {
+    smallest.store(1 << 15, ordering: .relaxed)
+    retained.store(4 << 20, ordering: .relaxed)
+  }
 
   private struct Block: @unchecked Sendable { var pointer: UnsafeMutableRawPointer, bytes: Int }
   /// Released blocks, the latest last.
@@ -31,10 +35,11 @@ enum MappedMemory {
   }
 
   static func release(_ pointer: UnsafeMutableRawPointer, _ bytes: Int) {
+    let most = retained.load(ordering: .relaxed)
     let gone = free.withLock { list -> [Block] in
       var gone: [Block] = []
       list.append(Block(pointer: pointer, bytes: bytes))
-      while list.count > kept || list.reduce(0, { $0 + $1.bytes }) > retained { gone.append(list.removeFirst()) }
+      while list.count > kept || list.reduce(0, { $0 + $1.bytes }) > most { gone.append(list.removeFirst()) }
       return gone
     }
     for b in gone { munmap(b.pointer, b.bytes) }

@@ -43,7 +43,7 @@ public final class RawArray: @unchecked Sendable {
   @inlinable public func bound<T>(to: T.Type) -> UnsafeMutablePointer<T> { pointer.assumingMemoryBound(to: T.self) }
 
   /// From now on arrays of tiles are mapped too, in this process: its heap, which is a host's, neither grows by them nor keeps them. Costs page faults.
-  public static func leaveHeapAlone() { MappedMemory.takeSmaller() }
+  public static func leaveHeapAlone() { MappedMemory.beModest() }
 
   /// A copy.
   public var duplicate: RawArray {

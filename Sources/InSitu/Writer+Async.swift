@@ -1,4 +1,5 @@
 import CAlidade
+import COpenMPI
 import Compressor
 import Glibc
 import MPI
@@ -7,12 +8,16 @@ import MPI
 final class StepBeingCoded {
   let number: Int, time: Double
   let wanted: [CodedField]
+  /// As they were declared then: the host may change bounds meanwhile.
+  let fields: [DeclaredField]
   /// Arrays leave it field by field.
   var open: StepUnderWay
   let phases = PhaseClock()
   var step: SeriesStep!
   /// One per field where the host does not wait.
   var tasks: [CodingTask] = []
+  /// Whether one task is all of the step.
+  var isWhole = false
   /// How many of them were begun: the fields at once are as many as memory is meant to hold.
   var begun = 0
   /// How often the host has asked whether it is done.
@@ -22,8 +27,8 @@ final class StepBeingCoded {
   var seconds = 0.0
   let thread = pthread_self()
 
-  init(_ open: StepUnderWay, _ wanted: [CodedField]) {
-    self.open = open; self.wanted = wanted
+  init(_ open: StepUnderWay, _ wanted: [CodedField], _ fields: [DeclaredField]) {
+    self.open = open; self.wanted = wanted; self.fields = fields
     number = open.number; time = open.time
   }
   var isCoded: Bool { tasks.allSatisfy(\.isFinished) }
@@ -47,8 +52,9 @@ struct Outcomes {
   }
 }
 
-// Steps coded beside the host. On the host's thread every field is encoded by a task: `endAsync` has each go as far as its tiles are to be coded,
-// which a worker does on its own thread without communicating; `test` and `wait` go on with them, and write. At most one step is being coded.
+// Steps coded beside the host, one at most. Where MPI lets every thread communicate (or there is one rank) a worker codes all fields on its own thread.
+// Else each field is encoded by a task on the host's thread: `endAsync` has it go as far as its tiles are to be coded, which the worker does without
+// communicating, and `test` and `wait` go on. In both cases these two write.
 extension Writer {
   /// - Returns: the request.
   /// - Throws: the same on all ranks; the step is over then.
@@ -56,10 +62,16 @@ extension Writer {
   func endAsync() throws -> Int64 {
     let c = try closeStep(), start = PhaseClock.now()
     do {
-      let worker = self.worker ?? CodingWorker()
-      self.worker = worker
-      c.tasks = try ranks.agree {
-        try c.wanted.indices.map { i in try CodingTask(worker, isAskedOften: isAskedOften) { task in try self.encode(i, of: c, background: task) } }
+      let worker = try self.worker ?? startWorker()
+      if workerCommunicates {
+        c.isWhole = true
+        c.tasks = [CodingTask(whole: worker) { for i in c.wanted.indices { try self.encode(i, of: c, ranks: self.workerRanks) } }]
+      } else {
+        c.tasks = try ranks.agree {
+          try c.wanted.indices.map { i in
+            try CodingTask(worker, isAskedOften: isAskedOften) { task in try self.encode(i, of: c, background: task, ranks: self.ranks) }
+          }
+        }
       }
     } catch {
       c.step.abandon()
@@ -70,6 +82,18 @@ extension Writer {
     resume(c)
     c.seconds += PhaseClock.now() - start
     return c.request
+  }
+
+  /// A worker, which communicates where it may.
+  ///
+  /// - Collective: all ranks.
+  private func startWorker() throws -> CodingWorker {
+    let new = CodingWorker()
+    worker = new
+    var level = Int32(MPI_THREAD_MULTIPLE)
+    if ranks.size > 1 { MPI_Query_thread(&level) }
+    if try ranks.allReduce(Int(level), .min) >= Int(MPI_THREAD_MULTIPLE) { try letWorkerCommunicate(new) }
+    return new
   }
 
   /// Whether the step of a request is over on all ranks; goes on with it where the workers of all ranks are done.

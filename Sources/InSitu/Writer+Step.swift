@@ -116,19 +116,19 @@ extension Writer {
         }
       }
     }
-    let held = StepBeingCoded(open!, wanted), list = wanted.map { StepField(description: $0.description, bound: budget.spent(on: fields[$0.fields[0]].bound)) }
+    let held = StepBeingCoded(open!, wanted, fields), list = wanted.map { StepField(description: $0.description, bound: budget.spent(on: fields[$0.fields[0]].bound)) }
     held.step = try SeriesStep(
       of: series, list, step: held.number, time: held.time, carry: carry(wanted, step: held.number, time: held.time), threads: max(1, Int(options.threads)),
       verify: options.no_verify == 0, without: cap.leftOut, phases: held.phases, ranks: ranks
-    ) { k in try self.source(wanted[k], &held.open) }
+    ) { k in try held.source(wanted[k]) }
     return held
   }
 
   /// Codes one field of a step.
   ///
   /// - Collective: all ranks.
-  func encode(_ i: Int, of s: StepBeingCoded, background: CodingTask? = nil) throws {
-    try s.step.encode(i, background: background, ranks: ranks) { k in try self.source(s.wanted[k], &s.open) }
+  func encode(_ i: Int, of s: StepBeingCoded, background: CodingTask? = nil, ranks: borrowing Communicator) throws {
+    try s.step.encode(i, background: background, ranks: ranks) { k in try s.source(s.wanted[k]) }
   }
 
   /// Writes a step, coding first what is not yet coded.
@@ -137,8 +137,9 @@ extension Writer {
   func commit(_ c: StepBeingCoded) throws {
     let start = PhaseClock.now(), result: StepResult
     do {
+      for t in c.tasks { if let e = t.failure { throw e } }
       for i in c.wanted.indices {
-        if c.tasks.isEmpty { try encode(i, of: c) } else if let e = c.tasks[i].failure { throw e }
+        if c.tasks.isEmpty { try encode(i, of: c, ranks: ranks) }
         try c.step.store(i, ranks: ranks)
       }
       result = try c.step.commit(after: c.seconds + PhaseClock.now() - start, ranks: ranks)
@@ -151,7 +152,7 @@ extension Writer {
     s.positions = fields.indices.map { i in c.wanted.firstIndex { $0.fields.contains(i) } }
     s.put = c.open.putSeconds
     s.write = c.phases.seconds(of: "write")
-    s.communicate = c.phases.seconds(of: "exchange")
+    s.communicate = c.isWhole ? 0 : c.phases.seconds(of: "exchange")
     s.total = c.seconds + PhaseClock.now() - start
     s.encode = s.total - s.write - s.communicate
     s.background = worker?.takeSeconds() ?? 0
@@ -159,9 +160,11 @@ extension Writer {
     budget.account(for: result)
     if cap.seconds > 0 { cap.account(slowest: try ranks.allReduce(s.total + s.background, .max)) }
   }
+}
 
+extension StepBeingCoded {
   /// The arrays of a coded field, which leave the step with it.
-  private func source(_ c: CodedField, _ open: inout StepUnderWay) throws -> FieldSource {
+  func source(_ c: CodedField) throws -> FieldSource {
     var arrays: [[RawArray]] = []
     for i in c.fields {
       var mine: [RawArray] = []

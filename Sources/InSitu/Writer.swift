@@ -28,6 +28,12 @@ final class Writer {
   var step: StepUnderWay?
   /// Codes beside the host once it has asked for that.
   var worker: CodingWorker?
+  /// What the worker communicates over, where it may.
+  private var workers: Communicator?
+  var workerRanks: Communicator { _read { yield workers! } }
+  private(set) var workerCommunicates = false
+  /// Where closing is forgotten MPI ends after the worker.
+  private var finalizing: FinalizeHook?
   var coding: StepBeingCoded?
   /// Whether the host asked often for the step before.
   var isAskedOften = false
@@ -73,8 +79,21 @@ final class Writer {
     do { try finishCoding() } catch { failure = error }
     worker?.stop()
     series.close()
+    finalizing?.remove()
+    if let c = workers.take() { try c.close() }
     if let c = communicator.take() { try c.close() }
     if let failure { throw failure }
+  }
+
+  /// From now on the worker communicates; a single rank does so without MPI.
+  ///
+  /// - Collective: all ranks.
+  func letWorkerCommunicate(_ worker: CodingWorker) throws {
+    workerCommunicates = true
+    if ranks.size == 1 { workers = .alone() } else {
+      workers = try ranks.duplicated()
+      finalizing = FinalizeHook { worker.wait() }
+    }
   }
 
   // MARK: declarations

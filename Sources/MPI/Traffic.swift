@@ -1,3 +1,5 @@
+import Synchronization
+
 /// What this process has handed to MPI since it started.
 ///
 /// Messages are those to another rank; a collective call counts once with what this rank contributes (of a broadcast: what its root sends), however
@@ -9,12 +11,13 @@ public struct Traffic: Sendable, Equatable {
   public var gatheredBytes = 0
   public init() {}
 
-  /// MPI is called on one thread only, which alone reads and writes this.
-  public nonisolated(unsafe) internal(set) static var total = Traffic()
+  /// Several threads may communicate, each over a communicator of its own.
+  private static let sum = Mutex(Traffic())
+  public static var total: Traffic { sum.withLock { $0 } }
 
-  static func sent(_ bytes: Int) { total.messages += 1; total.bytes += bytes }
-  static func contributed(_ bytes: Int) { total.collectives += 1; total.collectiveBytes += bytes }
-  static func gathered(_ bytes: Int) { total.gatheredBytes += bytes }
+  static func sent(_ bytes: Int) { sum.withLock { $0.messages += 1; $0.bytes += bytes } }
+  static func contributed(_ bytes: Int) { sum.withLock { $0.collectives += 1; $0.collectiveBytes += bytes } }
+  static func gathered(_ bytes: Int) { sum.withLock { $0.gatheredBytes += bytes } }
 
   public static func += (a: inout Traffic, b: Traffic) {
     a.messages += b.messages; a.bytes += b.bytes; a.collectives += b.collectives; a.collectiveBytes += b.collectiveBytes

@@ -52,10 +52,16 @@ import Testing
     #expect(try hosts.series("hdf5.alds") == hosts.series("equal.alds"))
   }
 
-  /// The first step of four fields takes at most 1.5 times its bytes and 64 MB more of a rank.
-  @Test(arguments: [["wraps", "scalars", "copied", "wait"], ["walls", "scalars", "copied", "async"]])
-  func memoryOfAStep(how: [String]) throws {
-    let outcome = try hosts.run("memory", ranks: 2, [hosts.path("memory.alds"), "128", "4"] + how + ["1"])
+  /// Steps of four fields, the first and a later one, take at most 1.5 times their bytes and 64 MB more of a rank.
+  @Test(arguments: [["wraps", "scalars", "copied", "wait"], ["walls", "scalars", "copied", "async"], ["wraps", "vector", "borrowed", "async"]])
+  func memoryOfSteps(how: [String]) throws {
+    let outcome = try hosts.run("memory", ranks: 2, [hosts.path("memory.alds"), "128", "4"] + how + ["2"])
+    #expect(outcome.status == 0, "\(outcome)")
+  }
+
+  /// What a run wrote as a data set of xarray.
+  @Test(.enabled(if: Hosts.pythonHas("xarray"), "needs xarray")) func xarrayReadsASeries() throws {
+    let outcome = try hosts.run("python", ranks: 1, [hosts.path("xarray.alds"), "xarray"])
     #expect(outcome.status == 0, "\(outcome)")
   }
 
@@ -78,6 +84,14 @@ import Testing
   func seriesOfSteps(mode: String, ranks: Int) throws {
     let outcome = try hosts.run("series", ranks: ranks, [mode, hosts.path("\(mode)\(ranks).alds")])
     #expect(outcome.status == 0 && outcome.stdout.isEmpty, "\(outcome)")
+  }
+
+  /// The same with a host that lets the library communicate on its own thread; and closing forgotten while a step is coded.
+  @Test(arguments: ["async", "forgotten"], [2, 3]) func libraryCommunicates(mode: String, ranks: Int) throws {
+    for threads in [["multiple"], []] {
+      let outcome = try hosts.run("series", ranks: ranks, [mode, hosts.path("multiple\(ranks).alds")] + threads)
+      #expect(outcome.status == 0 && outcome.stdout.isEmpty, "\(threads): \(outcome)")
+    }
   }
 
   /// A rank dies inside a step: what was committed stays, and the next run goes on.

@@ -25,8 +25,8 @@ def stored(values, **filters):
         return f.create_dataset("a", data=values, chunks=values.shape, **filters).id.get_storage_size()
 
 
-print("| run | ranks' boxes | steps | largest error / bound | containers, bytes | HDF5 | deflate | zfp | SZ3 | solver s/step | output s/step | sha256 |")
-print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+print("| run | ranks' boxes | steps | largest error / bound | containers, bytes | HDF5 | deflate | zfp | SZ3 | solver s/step | output s | of the solver's time | sha256 |")
+print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
 for folder in sys.argv[1:]:
     reader, held, bound = alidade.open(folder + "/run.alds"), dumps(folder), float(os.environ.get("INSITU_BOUND", 1e-4))
     worst, sizes = 0.0, dict.fromkeys(["HDF5", "deflate", "zfp", "SZ3"], 0)
@@ -52,13 +52,14 @@ for folder in sys.argv[1:]:
                     sizes["zfp"] += stored(values, **hdf5plugin.Zfp(accuracy=absolute))
                     sizes["SZ3"] += stored(values, **hdf5plugin.SZ3(absolute=absolute))
                 assert seen.all(), f"{n}: {seen.sum()} of {seen.size} values were dumped"
-    digest = hashlib.sha256()
+    digest, size = hashlib.sha256(), 0
     for path in sorted(glob.glob(folder + "/run.alds/*.ald")):
         digest.update(open(path, "rb").read())
+        size += os.path.getsize(path)
     times = np.loadtxt(folder + "/times", ndmin=2)
     every = reader.steps[1] - reader.steps[0] if len(reader.steps) > 1 else 1
-    solver = times[1:, 1].mean() / every if len(times) > 1 else float("nan")
-    output = times[1:, 2].mean() if len(times) > 1 else times[0, 2]
+    solver = np.median(times[1:, 1]) / every if len(times) > 1 else float("nan")
+    output = np.median(times[1:, 2]) if len(times) > 1 else times[0, 2]
     boxes = len(next(iter(held.values()))) if held else 0
-    print(f"| {os.path.basename(folder.rstrip('/'))} | {boxes} | {len(reader.steps)} | {worst:.6f} | {int(times[:, 5].sum())} | {sizes['HDF5']} | {sizes['deflate']} "
-          f"| {sizes['zfp']} | {sizes['SZ3']} | {solver:.4f} | {output:.4f} | {digest.hexdigest()[:12]} |", flush=True)
+    print(f"| {os.path.basename(folder.rstrip('/'))} | {boxes} | {len(reader.steps)} | {worst:.6f} | {size} | {sizes['HDF5']} | {sizes['deflate']} "
+          f"| {sizes['zfp']} | {sizes['SZ3']} | {solver:.4f} | {output:.4f} | {100 * output / solver / every:.1f} % | {digest.hexdigest()[:12]} |", flush=True)

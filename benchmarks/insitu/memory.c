@@ -38,7 +38,9 @@ int main(int argc, char **argv) {
   const int wraps = !strcmp(argv[4], "wraps"), vector = !strcmp(argv[5], "vector"), borrowed = !strcmp(argv[6], "borrowed"), async = !strcmp(argv[7], "async");
   const int steps = argc > 8 ? atoi(argv[8]) : 4, keys = argc > 9;
   int over = 0;
-  double *a = malloc(fields * n * n * n * sizeof *a);
+  enum { WAVES = 6 };
+  double *a = malloc(fields * n * n * n * sizeof *a), *along[3];
+  for (int i = 0; i < 3; i++) along[i] = malloc(WAVES * n * sizeof **along);
   ald_writer *w;
   must(NULL, ald_open(MPI_COMM_WORLD, argv[1], &(ald_options){.size = sizeof(ald_options), .opening = ALD_REPLACE, .key_interval = keys ? 8 : 0}, &w));
   must(w, ald_grid(w, 3, shape, (int32_t[]){wraps, 1, 1}));
@@ -54,12 +56,20 @@ int main(int argc, char **argv) {
   for (int step = 0; step < steps; step++) {
     // Waves of a flow whose amplitude falls with the wavenumber, and a little noise.
     uint64_t seed = 1;
-    for (int64_t f = 0; f < fields; f++) for (int64_t k = 0; k < n; k++) for (int64_t j = 0; j < n; j++) for (int64_t i = 0; i < n; i++) {
-      const double z = 2 * M_PI * (k + lower[0]) / shape[0], y = 2 * M_PI * j / n, x = 2 * M_PI * i / n, t = 0.1 * step;
-      double v = 0;
-      for (int m = 1; m < 12; m += 2) v += sin(m * x + f + t) * cos(m * y - f) * sin(m * z + t) / pow(m, 1.7);
-      seed = seed * 6364136223846793005u + 1442695040888963407u;
-      a[((f * n + k) * n + j) * n + i] = v + 1e-4 * (double)(seed >> 33) * 0x1p-31;
+    for (int64_t f = 0; f < fields; f++) {
+      for (int w = 0; w < WAVES; w++) for (int64_t i = 0; i < n; i++) {
+        const int m = 2 * w + 1;
+        const double x = 2 * M_PI * i / n, z = 2 * M_PI * (i + lower[0]) / shape[0], t = 0.1 * step;
+        along[0][w * n + i] = sin(m * x + f + t) / pow(m, 1.7);
+        along[1][w * n + i] = cos(m * x - f);
+        along[2][w * n + i] = sin(m * z + t);
+      }
+      for (int64_t k = 0; k < n; k++) for (int64_t j = 0; j < n; j++) for (int64_t i = 0; i < n; i++) {
+        double v = 0;
+        for (int w = 0; w < WAVES; w++) v += along[0][w * n + i] * along[1][w * n + j] * along[2][w * n + k];
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        a[((f * n + k) * n + j) * n + i] = v + 1e-4 * (double)(seed >> 33) * 0x1p-31;
+      }
     }
     MPI_Barrier(MPI_COMM_WORLD);
     reset();
@@ -79,6 +89,7 @@ int main(int argc, char **argv) {
   }
   must(w, ald_close(&w));
   free(a);
+  for (int i = 0; i < 3; i++) free(along[i]);
   MPI_Finalize();
   return over;
 }

@@ -136,7 +136,7 @@ int ald_put_array(ald_writer *w, int32_t field, int32_t box, const void *first, 
 int ald_put_ghosted(ald_writer *w, int32_t field, int32_t box, const void *base, const int64_t alloc[], const int64_t pad[], int32_t order, int32_t ghosts_valid); /* [L] copies; array extents and cells before the first own one, both in the array's index order; ald_order */
 int ald_fail(ald_writer *w, const char *why);                                           /* [L] the step is given up: ald_end returns ALD_HOST everywhere */
 int ald_end(ald_writer *w);                                                             /* [C] codes and commits the step; fields put nowhere are absent from it */
-int ald_end_async(ald_writer *w, int64_t *request);                                     /* [C] as ald_end, but returns when all is decided; other threads then code, and do not communicate */
+int ald_end_async(ald_writer *w, int64_t *request);                                     /* [C] as ald_end, but returns before all is coded; another thread codes, and communicates where MPI_THREAD_MULTIPLE was given */
 int ald_test(ald_writer *w, int64_t request, int32_t *done);                            /* [C] done: whether the step is over on all ranks; goes on with it where all are ready. Status of the step. Same thread as ald_end_async */
 int ald_wait(ald_writer *w, int64_t request);                                           /* [C] finishes the step; its status, also when ald_begin or ald_test has finished it before. Same thread as ald_end_async */
 

@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 static inline MPI_Comm cmpi_comm_world(void) { return MPI_COMM_WORLD; }
+static inline MPI_Comm cmpi_comm_self(void) { return MPI_COMM_SELF; }
 static inline MPI_Comm cmpi_comm_null(void) { return MPI_COMM_NULL; }
 static inline MPI_Comm cmpi_comm_from_fortran(int handle) { return MPI_Comm_f2c((MPI_Fint)handle); }
 static inline int cmpi_comm_to_fortran(MPI_Comm comm) { return (int)MPI_Comm_c2f(comm); }

@@ -1,4 +1,5 @@
 import CFibre
+import CKernels
 import Fields
 import Synchronization
 
@@ -9,6 +10,7 @@ public enum HostHeap {
   /// From now on large arrays stay out of it, and what comes and goes leaves no free pages in it. For the whole process.
   public static func respect() {
     RawArray.leaveHeapAlone()
+    ald_scratch_map_from(1 << 15)
     isAnothers.store(true, ordering: .relaxed)
   }
   /// Gives free pages back to the system: freed scratch raises the C library's threshold for that to tens of megabytes.

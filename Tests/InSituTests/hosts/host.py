@@ -87,6 +87,12 @@ if comm.rank == 0:
     assert about["attributes"] == {"Re": 1600, "title": "hosts", "step": 0, "time": 0}
     assert about["coordinates"]["x"][3] == 0.75
     assert about["fields"][1]["attributes"]["p"]["centring"] == "node"
+    if order == "xarray":
+        import xarray
+        from alidade.xarray_backend import AlidadeBackend
+        with xarray.open_dataset(sys.argv[1], engine=AlidadeBackend) as ds:
+            assert list(ds.time) == [0, 0.5, 1] and ds["x"][3] == 0.75 and ds["u"].attrs["units"] == "m/s"
+            assert abs(ds["u"][1, 5:9] - flow(0, 1, z, y, x)[5:9]).max() <= 0.01
     try:
         r.read("nothing")
         raise SystemExit("a field that is not there was read")

@@ -1,4 +1,4 @@
-// A series whose steps are predicted and coded beside the host: series MODE PATH.
+// A series whose steps are predicted and coded beside the host: series MODE PATH [multiple]; `multiple`: MPI lets every thread communicate.
 #define _GNU_SOURCE
 #include "common.h"
 #include <unistd.h>
@@ -74,7 +74,7 @@ static void check(const char *path, int64_t number) {
 
 int main(int argc, char **argv) {
   int provided;
-  MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+  MPI_Init_thread(&argc, &argv, argc > 3 ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED, &provided);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   const char *mode = argv[1], *path = argv[2];
@@ -138,29 +138,41 @@ int main(int argc, char **argv) {
     for (int n = 0; n < 4; n++) MUST(ald_wait(w, requests[n]), ALD_OK);
     MUST(stats().key_step, 3);
     if (!(stats().background_seconds > 0)) { fprintf(stderr, "nothing was coded beside the host\n"); MPI_Abort(MPI_COMM_WORLD, 1); }
-    // Asked for again and again until it is done.
+    // What is missing on one rank fails the step on all, before anything is coded.
+    MUST(ald_begin(w, 4, 0.4), ALD_OK);
+    MUST(ald_put(w, field[0], 0, a, NULL), ALD_OK);
+    if (rank < size - 1 || size == 1) TRY(ald_put(w, field[1], 0, a, NULL));
+    if (size > 1) MUST(ald_end_async(w, &request), ALD_MISSING);
+    else { TRY(ald_fail(w, "one rank")); MUST(ald_end_async(w, &request), ALD_HOST); }
+    // Bounds may change while a step is coded, boxes be declared again.
     put(4);
+    MUST(ald_end_async(w, &request), ALD_OK);
+    for (int c = 0; c < 2; c++) MUST(ald_set_bound(w, field[c], (ald_bound){ALD_ABSOLUTE, 1e-3}), ALD_OK);
+    MUST(ald_boxes(w, 1, lower, extent), ALD_OK);
+    MUST(ald_wait(w, request), ALD_OK);
+    // Asked for again and again until it is done.
+    put(7);
     MUST(ald_end_async(w, &request), ALD_OK);
     for (done = 0; !done;) MUST(ald_test(w, request, &done), ALD_OK);
     MUST(ald_test(w, request, &done), ALD_OK);
     // A step that cannot be written: its request says so, on all ranks, and the next one is fine. Somebody has put a folder in its place.
     char file[4096];
-    snprintf(file, sizeof file, "rm -rf %s/0000000005.ald; mkdir -p %s/0000000005.ald/a", path, path);
+    snprintf(file, sizeof file, "rm -rf %s/0000000008.ald; mkdir -p %s/0000000008.ald/a", path, path);
     MPI_Barrier(MPI_COMM_WORLD);
     if (!rank && system(file)) MPI_Abort(MPI_COMM_WORLD, 1);
     MPI_Barrier(MPI_COMM_WORLD);
-    put(5);
+    put(8);
     int status = ald_end_async(w, &request);
     if (!status) status = ald_wait(w, request);
     MUST(status, ALD_IO);
-    snprintf(file, sizeof file, "rm -rf %s/0000000005.ald", path);
+    snprintf(file, sizeof file, "rm -rf %s/0000000008.ald", path);
     if (!rank && system(file)) MPI_Abort(MPI_COMM_WORLD, 1);
-    put(6);
+    put(9);
     MUST(ald_end_async(w, &request), ALD_OK);
     // Closing finishes it.
     MUST(ald_close(&w), ALD_OK);
     check(path, 4);
-    check(path, 6);
+    check(path, 9);
     // With ALD_REFUSE a step is left out rather than waited for; sooner or later one is taken again.
     declare(path, (ald_options){.opening = ALD_REPLACE, .pressure = ALD_REFUSE});
     for (int c = 0; c < 2; c++) MUST(ald_set_bound(w, field[c], (ald_bound){ALD_LOSSLESS, 0}), ALD_OK);  // much to code, little to exchange
@@ -175,6 +187,12 @@ int main(int argc, char **argv) {
     }
     MUST(refused > 0, 1);
     MUST(ald_close(&w), ALD_OK);
+  } else if (!strcmp(mode, "forgotten")) {
+    // Closing is forgotten while a step is coded: MPI ends all the same, and what was committed stays.
+    declare(path, (ald_options){.opening = ALD_REPLACE});
+    put(0); MUST(ald_end(w), ALD_OK);
+    put(1); MUST(ald_end_async(w, &request), ALD_OK);
+    check(path, 0);
   } else if (!strcmp(mode, "time")) {
     // No step can be this fast: one thing after the other is left out, the bound never, and it is told.
     declare(path, (ald_options){.opening = ALD_REPLACE, .report = 1, .seconds_per_step = 1e-9});

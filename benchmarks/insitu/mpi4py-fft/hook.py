@@ -1,4 +1,5 @@
 """Output of the spectral Navier-Stokes example: called once per step with the velocity U of this rank."""
+import atexit
 import os
 from time import perf_counter
 
@@ -31,6 +32,7 @@ def output(comm, FFT, step, time, U, L):
         for name in "uvw":
             writer.field(name, bound=alidade.relative(bound), centring="point")
         writer.vector("velocity", ["w", "v", "u"])
+        atexit.register(writer.close)  # before mpi4py ends MPI; finishes the last output
     with writer.step(step, time, wait=not beside) as s:
         for i, name in enumerate("wvu"):
             s.put(name, U[i], box)

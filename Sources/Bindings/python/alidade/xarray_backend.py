@@ -60,7 +60,7 @@ class AlidadeBackend(BackendEntrypoint):
         for step in reader.steps:
             for name, what in reader.fields(step).items():
                 seen.setdefault((name,) + what, []).append(step)
-        coordinates = {}
+        coordinates, extents = {}, {}
         for (name, dtype, shape, axes), steps in seen.items():
             if name in dropped or name in variables:
                 continue
@@ -72,7 +72,8 @@ class AlidadeBackend(BackendEntrypoint):
             time = "time" if steps == reader.steps else f"time_{name}"
             known = about["coordinates"]
             dims = tuple(a if a not in known or len(known[a]) == n else f"{a}_{name}" for a, n in zip(axes, shape))
-            dims = tuple(d if coordinates.get(d, (None, np.empty(n)))[1].shape == (n,) else f"{d}_{name}" for d, n in zip(dims, shape))
+            # Staggered fields have a point more: an axis of that name and another extent is the field's own.
+            dims = tuple(d if extents.setdefault(d, n) == n else f"{d}_{name}" for d, n in zip(dims, shape))
             for d, n in zip(dims, shape):
                 if d in known and len(known[d]) == n:
                     coordinates[d] = (d, np.array(known[d], dtype=float))
