@@ -35,7 +35,6 @@ final class FieldDecoder: @unchecked Sendable {
     }
     scaler = coding.weights != nil || coding.refinement != nil ? BandScaler(coding.weights, transform as! LappedOrthogonalTransform) : nil
     special = coding.specials.isEmpty ? nil : try SpecialValues(type: type, patterns: coding.specials)
-    guard coding.workType.size >= type.size || coding.logarithmic else { throw StreamError(.invalid, offset: 2) }
     guard coding.member != .constant || coding.constants.count == components else { throw StreamError(.invalid, offset: 2) }
     spectral = coding.member == .spectral ? try SpectralSettings(serialised: coding.settings, shape: grid.shape, components: components) : nil
     coarser = coding.member == .resampled ? try CoarserGrid(serialised: coding.settings, grid: grid, components: components) : nil

@@ -2,6 +2,19 @@ import CKernels
 import Codecs
 import Fields
 
+extension RawArray {
+  /// Numbers of the other type, float32 and float64, rounded to nearest.
+  func convert(from a: RawArray) {
+    if elementSize == 4 {
+      let s = a.bound(to: Double.self), d = bound(to: Float.self)
+      for i in 0..<count { d[i] = Float(s[i]) }
+    } else {
+      let s = a.bound(to: Float.self), d = bound(to: Double.self)
+      for i in 0..<count { d[i] = Double(s[i]) }
+    }
+  }
+}
+
 /// From the values a codec decodes to the values a user gets. The same code runs in the encoder's check and in every decoder.
 enum Restoration {
   /// Rounds to the stored type; multiplies counts by their response; undoes the logarithm where `negative` is not empty. Masked cells
@@ -29,8 +42,7 @@ enum Restoration {
     }
     if decoded.elementSize == type.size { return decoded }
     let out = RawArray(box: decoded.box, type: type)
-    let s = decoded.bound(to: Double.self), d = out.bound(to: Float.self)
-    for i in 0..<out.count { d[i] = Float(s[i]) }
+    out.convert(from: decoded)
     return out
   }
 }

@@ -53,11 +53,16 @@ struct Target: Sendable {
     if case .psnr = bound { rmse = absolute } else {
       pointwise = absolute
       rmse = absolute / Target.boundOverRmse
-      // What rounding to the stored type and to units adds is taken off.
-      filling = 2 * max(absolute / 2, absolute - survey.magnitude * ulp) * (1 - 0x1p-20)
+      fill(workingIn: type, magnitude: survey.magnitude)
     }
     // Below the resolution of the type, or beyond 32-bit integers, nothing is saved by losing bits.
     if absolute < survey.magnitude * ulp || absolute * 0x1p27 < survey.range { lossless = true }
+  }
+
+  /// Takes off what rounding to a type and to units adds; nothing where no absolute bound is to be filled.
+  mutating func fill(workingIn type: ScalarType, magnitude: Double) {
+    guard pointwise != nil, !logarithmic else { return }
+    filling = 2 * max(absolute / 2, absolute - magnitude * (type == .float32 ? 0x1p-24 : 0x1p-53)) * (1 - 0x1p-20)
   }
 }
 
