@@ -1,4 +1,5 @@
 """Small networks, the geometry of their latents, and what the scripts of the papers share. Only numpy; every gradient by hand."""
+import argparse
 import json
 import os
 import subprocess
@@ -8,6 +9,18 @@ import time
 import numpy as np
 
 ENVIRONMENT = dict(os.environ, OMPI_MCA_btl="self", OMPI_MCA_pml="ob1", OMPI_MCA_ess_singleton_isolated="1", OMP_NUM_THREADS="1")
+
+
+def arguments(description):
+    """What run.sh hands to a script; makes the folders."""
+    a = argparse.ArgumentParser(description=description)
+    for name, text in (("tool", "the program alidade"), ("solver", "the program alidade-taylorgreen"), ("data", "folder of fields"), ("out", "work folder"), ("results", "where tables go")):
+        a.add_argument("--" + name, required=True, help=text)
+    a.add_argument("--quick", action="store_true", help="a few short trainings, no codecs: does it run?")
+    o = a.parse_args()
+    for folder in (o.out, os.path.join(o.results, "papers")):
+        os.makedirs(folder, exist_ok=True)
+    return o
 
 
 class Network:
@@ -174,25 +187,26 @@ def table(path, names, rows):
 
 
 class Domain:
-    """A field: words of `compress` that read it, what its regimes are made of, and an observable to keep."""
+    """A field: words of `compress` that read it, what its regimes are made of, an observable to keep and the rate at which it is."""
 
-    def __init__(self, path, field, step, label, kept):
-        self.words, self.label, self.kept = [path, "-f", field, f"--steps={step}"], label, kept
+    def __init__(self, path, field, step, label, kept, rate):
+        self.words, self.label, self.kept, self.rate = [path, "-f", field, f"--steps={step}"], label, kept, rate
 
 
 def domains(data, solver, folder):
     """Fields that are there, by name."""
     out = {}
-    for name, file, field, label, kept in (("turb3d", "turb3d_kolmogorov_64.h5", "velocity", "vorticity:4", "vorticity"),
-                                           ("turb2d", "turb2d_kolmogorov_256.h5", "vorticity", "field:4", "gradient")):
+    for name, file, field, label, kept, rate in (("turb3d", "turb3d_kolmogorov_64.h5", "velocity", "vorticity:4", "box(size=4)", 0.5),
+                                                 ("turb2d", "turb2d_kolmogorov_256.h5", "vorticity", "field:4", "box(size=8)", 1)):
         path = os.path.join(data, file)
         if os.path.exists(path):
-            out[name] = Domain(path, field, 0, label, kept)
+            out[name] = Domain(path, field, 0, label, kept, rate)
         else:
             print(f"{name}: not in {data}, left out", file=sys.stderr)
-    path = os.path.join(folder, "taylorgreen.h5")
+    # Beside the folders of the papers, which share it.
+    path = os.path.join(folder, "..", "taylorgreen.h5")
     if not os.path.exists(path):
         tool(solver, "--n", 64, "--re", 800, "--time", 6, "--every", 6, "--single-file", "--output", os.path.join(folder, "new.h5"), "--quiet")
         os.rename(os.path.join(folder, "new.h5"), path)
-    out["taylorgreen"] = Domain(path, "velocity", 0, "vorticity:4", "vorticity")
+    out["taylorgreen"] = Domain(path, "velocity", 0, "vorticity:4", "box(size=4)", 0.5)
     return out

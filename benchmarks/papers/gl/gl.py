@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Rows GL-1 ... GL-12 of the law for learned codecs: small tile autoencoders with a factorised prior, trained for the error alone and,
-from there, for error and observable. See README.md.
+"""Rows GL-1 ... GL-12 of the law for learned codecs: small tile autoencoders with a factorised prior, trained for the error alone and for
+error and observable. See README.md.
 
-Each finished training is a JSON file in the output folder; what is there is not done again.
+Each finished training is a line of JSON in the output folder; what is there is not done again.
 """
 import argparse
-import json
 import math
 import os
+import sys
 import time
 
 import h5py
@@ -16,9 +16,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from law import Law, flatness, overlap, pencil, reallocation
+from small import Cells
+
 EDGE = 16
 RATES = {"low": 2.0, "middle": 4.0, "high": 8.0}     # signal over step, so that rates differ by one bit per active latent
-WEIGHTS = (0.0, 1.0, 4.0, 0.25)
+COARSENESS = {"turb2d": 0.15, "turb3d": 0.05, "taylorgreen": 0.05, "cosmo": 0.25}
 
 
 # ---------------------------------------------------------------- data
@@ -78,7 +82,7 @@ def power(x):
     """Power of each shell of a tile under a Hann window."""
     t = torch.fft.fft2(x * HANN)
     p = (t.real ** 2 + t.imag ** 2).sum(1).flatten(1)
-    return torch.zeros(x.shape[0], SHELLS).index_add(1, SHELL, p) / EDGE ** 2
+    return torch.zeros(x.shape[0], SHELLS, dtype=x.dtype).index_add(1, SHELL, p) / EDGE ** 2
 
 
 def observe(name, x):
@@ -97,31 +101,57 @@ def observables(components):
     return ["box", "vorticity" if components == 2 else "gradient", "spectrum", "energy"]
 
 
+def metric(name, x):
+    """Mean of J_o^T J_o over tiles, in cells; of quadratic observables also, per output: that output's, that of the energy it is a function of, and
+    whether its squared error is bounded by the energy of the error."""
+    n = x[0].numel()
+    if name not in ("energy", "spectrum"):
+        j = observe(name, torch.eye(n).view(n, *x.shape[1:])).double().numpy()
+        return j @ j.T, None
+    own, energy = [], []
+    c, m = x.shape[1], EDGE * EDGE
+    if name == "energy":
+        for i in range(c):
+            e = np.zeros((n, n))
+            e[i * m:(i + 1) * m, i * m:(i + 1) * m] = np.eye(m) / m
+            v = x.flatten(1).double().numpy() @ e
+            own.append(4 * v.T @ v / len(v)), energy.append(e)
+    else:
+        o = observe("spectrum", x).double().numpy()
+        for k in range(SHELLS):
+            e = HANN * torch.fft.ifft2((SHELL.view(EDGE, EDGE) == k) * torch.fft.fft2(torch.eye(m).view(m, EDGE, EDGE) * HANN)).real
+            e = np.kron(np.eye(c), e.reshape(m, m).double().numpy())
+            v = x.flatten(1).double().numpy() @ e / o[:, k:k + 1]
+            own.append(v.T @ v / len(v)), energy.append(e)
+    return sum(own), (own, energy, [name == "spectrum"] * len(own))
+
+
 # ---------------------------------------------------------------- codec
 
 class Codec(nn.Module):
-    """y = E x + r_e(x), x^ = D y + r_d(y) with rounding to whole numbers in between; r are networks of one hidden layer, 0 at first.
+    """y = e^g (B w + r_e(w)), x^ = Q (P v + r_d(v)) with rounding to whole numbers in between; r are networks of one hidden layer, 0 at first.
 
-    Each latent has a logistic prior. E and D begin as the principal components, in steps.
+    w are the principal components, v the latents over e^g, both in units of their own spread: every weight then sees numbers of order 1, and what a step of
+    Adam does to fields is of the order of its rate in steps of the quantiser, whatever the latents' range. Each latent has a logistic prior.
     """
     def __init__(self, basis, step, width=48):
         super().__init__()
         n = basis.shape[0]
-        self.unit = step
-        self.analysis, self.synthesis = nn.Parameter(basis.T.clone()), nn.Parameter(basis.clone())
-        self.gain = nn.Parameter(torch.zeros(n))
+        self.step = step
+        self.register_buffer("basis", basis.clone()), self.register_buffer("spread", torch.ones(n)), self.register_buffer("norm", torch.ones(n))
+        self.analysis, self.synthesis, self.gain = nn.Parameter(torch.eye(n)), nn.Parameter(torch.eye(n)), nn.Parameter(torch.zeros(n))
         self.e1, self.e2, self.d1, self.d2 = nn.Linear(n, width), nn.Linear(width, n), nn.Linear(n, width), nn.Linear(width, n)
         for last in (self.e2, self.d2):
             nn.init.zeros_(last.weight), nn.init.zeros_(last.bias)
         self.scale, self.mean = nn.Parameter(torch.zeros(n)), nn.Parameter(torch.zeros(n))
 
     def encode(self, x):
-        u = x.flatten(1) / self.unit
-        return self.gain.exp() * (u @ self.analysis.T + self.e2(F.leaky_relu(self.e1(u), 0.125)))
+        w = x.flatten(1) @ self.basis / self.spread
+        return self.gain.exp() * (w @ self.analysis.T + self.e2(F.leaky_relu(self.e1(w), 0.125)))
 
     def decode(self, y):
-        v = y * torch.exp(-self.gain)
-        return self.unit * (v @ self.synthesis.T + self.d2(F.leaky_relu(self.d1(v), 0.125)))
+        v = y * torch.exp(-self.gain) / self.norm
+        return self.step * (v @ self.synthesis.T + self.d2(F.leaky_relu(self.d1(v), 0.125))) @ self.basis.T
 
     def nats(self, y):
         s = self.scale.exp()
@@ -130,6 +160,26 @@ class Codec(nn.Module):
         upper, lower = torch.sigmoid((0.5 - a) / s), torch.sigmoid((-0.5 - a) / s)
         return -(upper - lower).clamp_min(1e-9).log().sum(1)
 
+    def rounded(self, x):
+        y = self.encode(x)
+        return y, torch.round(y - self.mean) + self.mean
+
+
+def linear_start(basis, step, law, found):
+    """The best linear codec of the law: y = (kappa/(12 theta))^1/2 V^T C^-1/2 z of principal components z, so that unit steps are its noise, and back with
+    what the channel keeps. Without observable: the principal components in steps of (12 theta)^1/2."""
+    k, v, t = found
+    root = np.sqrt(k / (12 * t))
+    into, out = root[:, None] * (v.T @ law.back), law.root @ v * ((1 - np.minimum(1, t / k)) / root)[None]
+    y = law.u @ v * root
+    codec = Codec(basis, step)
+    spread, norm = np.sqrt((law.u @ law.root).var(0) + step ** 2 / 12), np.sqrt(y.var(0) + 1 / 12)
+    with torch.no_grad():
+        for p, a in ((codec.spread, spread), (codec.norm, norm), (codec.analysis, into * spread[None]), (codec.synthesis, out * norm[None] / step),
+                     (codec.mean, into @ law.mean), (codec.scale, np.log((0.55 * y.std(0)).clip(0.05)))):
+            p.copy_(torch.from_numpy(a))
+    return codec
+
 
 def principal(x):
     v = x.flatten(1).double()
@@ -137,21 +187,21 @@ def principal(x):
     return b.flip(1).float()
 
 
-def train(codec, x, updates, rate, distortion, observable=None, weight=0.0, seed=1, batch=128):
-    """Minimises R + distortion (D + weight P): nats, squared error of the tile, squared error of its observable."""
+def train(codec, x, updates, rate, multiplier, observable=None, weight=0.0, seed=1, batch=128):
+    """Minimises R + multiplier (D + weight P): nats, squared error of the tile, squared error of its observable. Rates fall to zero as a cosine."""
     g = torch.Generator().manual_seed(seed)
     slow = [p for n, p in codec.named_parameters() if n not in ("gain", "scale", "mean")]
     fast = [codec.gain, codec.scale, codec.mean]
     o = torch.optim.Adam([{"params": slow, "lr": rate}, {"params": fast, "lr": 8 * rate}], betas=(0.9, 0.98))
-    s = torch.optim.lr_scheduler.LambdaLR(o, lambda t: 0.05 + 0.475 * (1 + math.cos(math.pi * t / updates)))
+    s = torch.optim.lr_scheduler.LambdaLR(o, lambda t: 0.5 * (1 + math.cos(math.pi * t / updates)))
     for _ in range(updates):
         b = x[torch.randint(len(x), (batch,), generator=g)]
         y = codec.encode(b)
         noisy = y + torch.rand(y.shape, generator=g) - 0.5
         d = codec.decode(noisy).view_as(b)
-        loss = codec.nats(noisy).mean() + distortion * (d - b).square().sum((1, 2, 3)).mean()
-        if observable:
-            loss = loss + distortion * weight * (observe(observable, d) - observe(observable, b)).square().sum(1).mean()
+        loss = codec.nats(noisy).mean() + multiplier * (d - b).square().sum((1, 2, 3)).mean()
+        if observable and weight:
+            loss = loss + multiplier * weight * (observe(observable, d) - observe(observable, b)).square().sum(1).mean()
         if not torch.isfinite(loss):
             raise SystemExit("the loss is not finite")
         o.zero_grad()
@@ -163,284 +213,181 @@ def train(codec, x, updates, rate, distortion, observable=None, weight=0.0, seed
 
 @torch.no_grad()
 def measured(codec, x, names):
-    """On rounded latents: bits per value by the prior, D and P per tile."""
-    y = codec.encode(x)
-    q = torch.round(y - codec.mean) + codec.mean
-    d = codec.decode(q).view_as(x)
-    out = {"bits": (codec.nats(q).mean() / math.log(2) / x[0].numel()).item(), "D": (d - x).square().sum((1, 2, 3)).mean().item(),
-           "D0": (codec.decode(y).view_as(x) - x).square().sum((1, 2, 3)).mean().item()}
-    for n in names:
-        out[n] = (observe(n, d) - observe(n, x)).square().sum(1).mean().item()
-    return out, d
+    """On rounded latents: bits per value by the prior, D and P per tile; D0 and P0 without rounding."""
+    y, q = codec.rounded(x)
+    out = {"bits": (codec.nats(q).mean() / math.log(2) / x[0].numel()).item()}
+    d, clean = codec.decode(q).view_as(x), codec.decode(y).view_as(x)
+    for suffix, v in (("", d), ("0", clean)):
+        out["D" + suffix] = (v - x).square().sum((1, 2, 3)).mean().item()
+        for n in names:
+            out[n + suffix] = (observe(n, v) - observe(n, x)).square().sum(1).mean().item()
+    return out, (d - x).flatten(1)
 
 
-# ---------------------------------------------------------------- geometry of the codec trained for D
+def objective(codec, x, multiplier, name=None, weight=0.0):
+    """The loss on rounded latents, nats a tile."""
+    found, _ = measured(codec, x, [name] if weight else [])
+    return found["bits"] * math.log(2) * x[0].numel() + multiplier * (found["D"] + (weight * found[name] if weight else 0))
 
-class Geometry:
-    """G_D, G_P, G_R of a codec, means over tiles; noise and its errors by law B at equal rate."""
 
-    def __init__(self, codec, x, names, count=16):
+def trained(start, x, known, o, multiplier, name=None, weight=0.0):
+    """The codec after its updates, its loss before and after on known tiles, and the learning rate: a quarter of the former where the loss did not fall."""
+    rate = o.rate
+    while True:
+        codec = start()
+        before = objective(codec, known, multiplier, name, weight)
+        train(codec, x, o.updates, rate, multiplier, name, weight)
+        after = objective(codec, known, multiplier, name, weight)
+        if after < before or rate < o.rate / 20:
+            return codec, {"before": before, "objective": after, "learning": rate}
+        rate /= 4
+
+
+class Local:
+    """What the law needs of a codec: latents, variance, rounding error, Jacobian of the decoder (mean over tiles) and G_D."""
+    def __init__(self, codec, x, count=16):
         with torch.no_grad():
-            y = codec.encode(x)
-            q = torch.round(y - codec.mean) + codec.mean
-            self.variance = y.var(0).double().numpy()
-            self.error = (q - y).square().mean(0).double().numpy()
-        n, at = y.shape[1], q[:: max(1, len(q) // count)][:count]
-        shape = (1,) + tuple(x.shape[1:])
-        def decode(v): return codec.decode(v[None])[0]
-        jacobians = torch.func.vmap(torch.func.jacfwd(decode))(at).detach()
-        self.G = {"D": np.zeros((n, n))}
-        self.J = jacobians.mean(0).double().numpy()
-        for name in names:
-            self.G[name] = np.zeros((n, n))
-        for v, j in zip(at, jacobians):
-            j = j.double()
-            self.G["D"] += (j.T @ j).numpy() / count
-            field = codec.decode(v[None]).detach()[0]
-            for name in names:
-                jo = torch.func.jacrev(lambda f: observe(name, f.view(shape))[0])(field).double() @ j
-                self.G[name] += (jo.T @ jo).numpy() / count
-        self.known = {}
-        self.R = np.diag(1 / np.maximum(self.variance, 1e-12))
-        self.multiplier = 12.0 / np.median(np.diag(self.G["D"])[self.error > 0.06]) if (self.error > 0.06).any() else 12.0
-        self.base = self.noise("D", 0.0, self.multiplier)
-        self.nats = self.rate(self.base)
+            y, q = codec.rounded(x)
+        self.y, self.variance = y, y.var(0).double().numpy()
+        self.error = (q - y).square().mean(0).double().numpy()
+        at = q[:: max(1, len(q) // count)][:count]
+        j = torch.func.vmap(torch.func.jacfwd(lambda v: codec.decode(v[None])[0]))(at).detach().double().numpy()
+        self.J, self.G = j.mean(0), np.mean([a.T @ a for a in j], 0)
 
-    def noise(self, name, weight, multiplier):
-        return np.linalg.inv(self.R + multiplier * (self.G["D"] + weight * self.G[name]))
-
-    def rate(self, s):
-        sign, ln = np.linalg.slogdet(s)
-        return 0.5 * (np.trace(self.R @ s) - ln + np.log(self.variance.clip(1e-12)).sum() - len(s)) if sign > 0 else np.inf
-
-    def relative(self, name):
-        """P over D at the codec's own noise: what makes weights dimensionless."""
-        return np.trace(self.G[name] @ self.base) / np.trace(self.G["D"] @ self.base)
-
-    def traded(self, name, normalised):
-        """At the rate of the codec: noise for weight lambda^, the multiplier relative to the codec's, D and P relative to the codec's."""
-        if (name, normalised) in self.known:
-            return self.known[name, normalised]
-        weight = normalised / self.relative(name)
-        low, high = math.log(self.multiplier) - 8, math.log(self.multiplier) + 1
-        for _ in range(24):
-            middle = 0.5 * (low + high)
-            if self.rate(self.noise(name, weight, math.exp(middle))) > self.nats:
-                high = middle
-            else:
-                low = middle
-        m = math.exp(0.5 * (low + high))
-        s = self.noise(name, weight, m)
-        d = np.trace(self.G["D"] @ s) / np.trace(self.G["D"] @ self.base)
-        p = np.trace(self.G[name] @ s) / np.trace(self.G[name] @ self.base)
-        self.known[name, normalised] = s, m / self.multiplier, d, p
-        return self.known[name, normalised]
-
-    def whitened(self, name):
-        r = np.sqrt(self.variance)
-        return r[:, None] * self.G[name] * r[None]
-
-    def overlap(self, name):
-        """omega at k* of spaces whitened by the prior, its chance level, and the corrected value."""
-        spaces, ranks = [], []
-        for h in (self.whitened("D"), self.whitened(name)):
-            v, u = np.linalg.eigh(h)
-            v, u = v[::-1], u[:, ::-1]
-            spaces.append(u), ranks.append(int(np.searchsorted(np.cumsum(v) / v.sum(), 0.9)) + 1)
-        k, n = min(ranks), len(v)
-        omega = np.square(spaces[0][:, :k].T @ spaces[1][:, :k]).sum() / k
-        return omega, k, (omega - k / n) / (1 - k / n)
-
-    def spectrum(self, name):
-        """Eigenvalues of the pencil where latents are active, over their mean."""
-        on = self.variance > 1 / 12
-        d, p = self.G["D"][np.ix_(on, on)], self.G[name][np.ix_(on, on)]
-        l = np.linalg.inv(np.linalg.cholesky(d + 1e-9 * np.trace(d) / len(d) * np.eye(len(d))))
-        a = np.linalg.eigvalsh(l @ p @ l.T).clip(0)
-        return a / a.mean()
-
-    def flatness(self, name, weight):
-        """AM/GM of the eigenvalues of Sigma_q^1/2 (G_D + lambda G_P) Sigma_q^1/2 where latents are active: 1 where training has reached the optimum."""
-        on = self.variance > 1 / 12
-        g = self.G["D"] + (weight * self.G[name] if weight else 0)
-        r = np.sqrt(self.error)
-        v = np.linalg.eigvalsh((r[:, None] * g * r[None])[np.ix_(on, on)]).clip(1e-15)
-        return v.mean() / np.exp(np.log(v).mean())
-
-
-def law_start(base, basis, g, name, normalised):
-    """The codec with latents changed linearly so that unit steps give the noise of law B: C^1/2 M C^1/2 = V k V^T with M = G_R + mu (G_D + lambda G_P),
-    y' = (k/12)^1/2 V^T C^-1/2 y. The latents stay uncorrelated; the networks' layers next to them absorb the map."""
-    weight = normalised / g.relative(name)
-    _, multiplier, _, _ = g.traded(name, normalised)
-    m = np.linalg.inv(g.noise(name, weight, multiplier * g.multiplier))
-    c = np.sqrt(g.variance)
-    k, v = np.linalg.eigh(c[:, None] * m * c[None])
-    t = np.sqrt(k / 12)[:, None] * v.T / c[None]
-    back = c[:, None] * v * np.sqrt(12 / k)[None]
-    gain = base.gain.detach().double().exp().numpy()
-    t, back = torch.from_numpy(t * gain[None]).float(), torch.from_numpy(back / gain[:, None]).float()
-    codec = Codec(basis, base.unit)
-    codec.load_state_dict(base.state_dict())
-    with torch.no_grad():
-        codec.analysis.copy_(t @ base.analysis)
-        codec.e2.weight.copy_(t @ base.e2.weight), codec.e2.bias.copy_(t @ base.e2.bias)
-        codec.synthesis.copy_(base.synthesis @ back)
-        codec.d1.weight.copy_(base.d1.weight @ back)
-        codec.gain.zero_()
-        codec.mean.copy_(t @ (base.mean * torch.exp(-base.gain)))
-        codec.scale.copy_(torch.from_numpy(0.55 * np.sqrt(k / 12)).float().clamp_min(0.05).log())
-    return codec
-
-
-def reallocation(g, name, normalised, errors, base):
-    """Where the errors went: ln of their power over the base codec's against that of the law, along the directions of the law.
-
-    Errors of both codecs are pulled back by the base codec's decoder. Returns the slope (law: 1), and noise of the stiffest tenth over the softest,
-    relative to the base: measured, and by the law.
-    """
-    s, _, _, _ = g.traded(name, normalised)
-    l = np.linalg.cholesky(np.linalg.inv(g.base))
-    k, v = np.linalg.eigh(l.T @ s @ l)                    # noise of the law over the base's, direction by direction
-    back = np.linalg.pinv(g.J, rcond=1e-6)
-    def powers(e): return np.square(e.double().flatten(1).numpy() @ back.T @ l @ v).mean(0)
-    ratio, law = np.log(powers(errors) / powers(base)), np.log(k)
-    w = law - law.mean()
-    slope = float((w * ratio).sum() / (w * w).sum()) if (w * w).sum() > 1e-6 * len(w) else float("nan")
-    tenth = max(1, len(k) // 10)
-    stiff, soft = slice(0, tenth), slice(len(k) - tenth, None)
-    def quotient(v): return float(np.exp(v[stiff]).mean() / np.exp(v[soft]).mean())
-    return slope, quotient(ratio), quotient(law)
+    def pulled(self, g):
+        return self.J.T @ g @ self.J
 
 
 # ---------------------------------------------------------------- rows that need one codec only
 
 @torch.no_grad()
-def validity(codec, x, g, names):
-    """tr(G Sigma) against what uniform noise of several widths adds to the decoded field (GL-7)."""
+def validity(codec, x, names, count=32, draws=8):
+    """tr(G Sigma) of uniform noise of several widths, Sigma that of the very draws, against what it adds to the decoded field, on the tiles that G is of (GL-7)."""
     rng = torch.Generator().manual_seed(3)
-    y = codec.encode(x)
-    clean = codec.decode(y).view_as(x)
+    x = x[:: max(1, len(x) // count)][:count]
+    codec = codec.double()
+    y = codec.encode(x.double())
+    clean = codec.decode(y)
+    j = torch.func.vmap(torch.func.jacfwd(lambda v: codec.decode(v[None])[0]))(y)
+    tangents = {"D": j}
+    for name in names:
+        tangents[name] = torch.bmm(torch.func.vmap(torch.func.jacrev(lambda f: observe(name, f[None])[0]))(clean.view(x.shape)).flatten(2), j)
     rows = []
-    for width in np.logspace(-1.5, 0.5, 10):
-        d = codec.decode(y + (torch.rand(y.shape, generator=rng) - 0.5) * width).view_as(x)
-        row = {"width": float(width)}
-        for name in ["D", *names]:
-            moved = (d - clean).square().sum((1, 2, 3)) if name == "D" else (observe(name, d) - observe(name, clean)).square().sum(1)
-            row[name] = float(np.trace(g.G[name]) * width ** 2 / 12 / moved.mean().item() - 1)
-        rows.append(row)
+    for width in np.logspace(-2.5, 0.5, 10):
+        told, moved = dict.fromkeys(tangents, 0.0), dict.fromkeys(tangents, 0.0)
+        for _ in range(draws):
+            e = (torch.rand(y.shape, generator=rng, dtype=torch.float64) - 0.5) * width
+            d = codec.decode(y + e)
+            for name, t in tangents.items():
+                told[name] += torch.bmm(t, e[:, :, None]).square().sum().item()
+                moved[name] += ((d - clean) if name == "D" else observe(name, d.view(x.shape)) - observe(name, clean.view(x.shape))).square().sum().item()
+        rows.append({"width": float(width), **{name: told[name] / moved[name] - 1 for name in tangents}})
+    codec.float()
     return rows
 
 
 @torch.no_grad()
-def bias(codec, x):
-    """Error of the mean power of each shell over all tiles: measured, by the tangent, and with the energy that noise adds (GL-12)."""
+def bias(codec, known, late, energies, draws=8):
+    """What quantisation does to the mean power of shells of later tiles (GL-12), over that power: with dithers that are taken off again, whose errors know nothing
+    of the latents, a mean of some, and by rounding. Foretold: the tangent (no shift; its standard error here), the energy of the noise tr(J^T S J)/12 (1.9), and for rounding that
+    of its variance on known tiles and the same with what it depends on the latent there, e = -rho y + n."""
+    y, q = codec.rounded(known)
+    centre = y.mean(0)
+    e, c = q - y, y - centre
+    rho = -(e * c).mean(0) / c.square().mean(0).clamp_min(1e-12)
     rng = torch.Generator().manual_seed(4)
-    y = codec.encode(x)
-    q = torch.round(y - codec.mean) + codec.mean
-    truth, decoded = power(x), power(codec.decode(q).view_as(x))
-    clean = codec.decode(y).view_as(x)
-    noise = codec.decode(y + torch.rand(y.shape, generator=rng) - 0.5).view_as(x) - clean
-    tangent = 4 * (torch.fft.fft2(clean * HANN).conj() * torch.fft.fft2(noise * HANN)).real
-    spread = torch.zeros(len(x), SHELLS).index_add(1, SHELL, tangent.sum(1).flatten(1)) / EDGE ** 2 / 2
-    added = power(noise).mean(0)
-    e = truth.mean(0)
-    modes = torch.bincount(SHELL, minlength=SHELLS) * x.shape[1] * len(x) / 2
-    rel = lambda v: float((v / e).square().mean().sqrt())
-    return {"measured": rel(decoded.mean(0) - e), "tangent": float((spread.var(0) / len(x) / e ** 2).mean().sqrt()), "uniform": rel(added),
-            "bias_shells": float((added > 4 * e / modes).float().mean())}
+    y, q = codec.rounded(late)
+    clean = codec.decode(y).view_as(late)
+    p = power(clean).double()
+    mean = p.mean(0)
+    def moved(latents): return ((power(codec.decode(latents).view_as(late)).double() - p).mean(0) / mean).tolist()
+    z = torch.randn(y.shape, generator=rng)
+    plain = e.square().mean(0).sqrt() * z
+    dependent = -rho * (y - centre) + (e + rho * c).square().mean(0).sqrt() * z
+    dithered = np.zeros(SHELLS)
+    for _ in range(draws):
+        d = torch.rand(y.shape, generator=rng) - 0.5
+        dithered += np.array(moved(torch.round(y + d) - d)) / draws
+    noise = codec.decode(y + plain).view_as(late) - clean
+    cross = 2 * torch.fft.fft2(clean * HANN).conj() * torch.fft.fft2(noise * HANN)
+    spread = torch.zeros(len(late), SHELLS).index_add(1, SHELL, cross.real.sum(1).flatten(1)) / EDGE ** 2
+    modes = torch.bincount(SHELL, minlength=SHELLS) * late.shape[1] * len(late) / 2
+    return {"on": (power(noise).double().mean(0) > 4 * mean / modes).tolist(), "tangent": (spread.double().std(0) / math.sqrt(len(late)) / mean).tolist(),
+            "draws": draws, "dithered": dithered.tolist(), "independent": [float(np.trace(g) / 12 / m) for g, m in zip(energies, mean)],
+            "rounded": moved(q), "energy": moved(y + plain), "dependent": moved(y + dependent)}
 
 
 # ---------------------------------------------------------------- driver
 
-def load(path):
-    with open(path) as f:
-        return json.load(f)
+def some(x, count):
+    """Of the tiles learned from, what predictions are taken from."""
+    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(5))[:count]]
 
 
-def save(path, value):
-    with open(path + ".tmp", "w") as f:
-        json.dump(value, f, indent=1, sort_keys=True)
-    os.replace(path + ".tmp", path)
+class Bench:
+    """A domain at a rate: its plain codec, and what the law says of it."""
+    def __init__(self, o, cells, name, label, x, late):
+        self.o, self.cells, self.x, self.late, self.names = o, cells, x, late, observables(x.shape[1])
+        self.known, self.basis, self.foretold = some(x, 768), principal(x), {}
+        self.step = float(x.square().mean().sqrt()) / RATES[label] * COARSENESS[name] * math.sqrt(12)
+        self.theta, self.values = self.step ** 2 / 12, x[0].numel()
+        self.key, self.path = f"{name} {label}", os.path.join(o.output, f"{name}-{label}.pt")
+        q = self.basis.double().numpy()
+        self.metrics = {n: metric(n, self.known) for n in self.names}
+        self.data = Law(x.flatten(1) @ self.basis, self.known.flatten(1) @ self.basis, lambda z: z @ self.basis.T, self.known, np.eye(self.values), self.theta, False)
+        self.rotated = {n: self.pulled(n, lambda g: q.T @ g @ q) for n in self.names}
+        self.base, self.loss = self.start(self.data.plain), {}
+        if os.path.exists(self.path) and self.key in cells.known:
+            self.base.load_state_dict(torch.load(self.path))
+        else:
+            self.base, self.loss = trained(lambda: self.start(self.data.plain), x, self.known, o, 1 / (2 * self.theta))
+            torch.save(self.base.state_dict(), self.path)
+        self.local = Local(self.base, self.known)
+        with torch.no_grad():
+            every = self.base.encode(x)
+        self.law = Law(every, self.local.y, self.base.decode, self.known, self.local.G, self.theta, True)
+        self.latent = {n: self.pulled(n, self.local.pulled) for n in self.names}
+        self.seen, _ = measured(self.base, self.known, self.names)
+        self.plain, self.errors = measured(self.base, late, self.names)
+        cells(self.key, self.alone)
+        cells(self.key + " bias", lambda: bias(self.base, self.known, late, self.latent["spectrum"][1][1]))
 
+    def start(self, found):
+        return linear_start(self.basis, self.step, self.data, found)
 
-def known(x):
-    """Of the tiles learned from, what geometry is taken from."""
-    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(5))[:1536]]
+    def pulled(self, n, f):
+        g, quadratic = self.metrics[n]
+        return f(g), quadratic and ([f(a) for a in quadratic[0]], [f(a) for a in quadratic[1]], quadratic[2])
 
+    def alone(self):
+        on = self.local.variance > 1 / 12
+        return {**self.plain, "seen": self.seen, "slack": flatness(self.local.variance, self.local.error, self.local.G), "active": int(on.sum()), "latents": len(on),
+                **self.loss, "weights": sum(p.numel() for p in self.base.parameters()), "law": self.law.nats / math.log(2) / self.values,
+                "components": self.x.shape[1], "validity": validity(self.base, self.known, self.names)}
 
-def run(o):
-    os.makedirs(o.output, exist_ok=True)
-    torch.set_num_threads(o.threads)
-    started = time.time()
-    made = {}
-    for weight in o.weights:
-        for name in o.domains:
-            for label in o.rates:
-                try:
-                    x, late = made.get(name) or domain(name, o.data, o.taylorgreen)
-                except (OSError, TypeError):
-                    print(f"{name}: no data, skipped", flush=True)
-                    break
-                made[name] = (x, late)
-                names = observables(x.shape[1])
-                base_path, state = os.path.join(o.output, f"{name}-{label}.json"), os.path.join(o.output, f"{name}-{label}.pt")
-                basis = principal(x)
-                if not os.path.exists(base_path):
-                    step = float(x.square().mean().sqrt()) / RATES[label] * o.coarseness[name] * math.sqrt(12)
-                    codec = Codec(basis, step)
-                    with torch.no_grad():
-                        y = codec.encode(x)
-                        codec.scale.copy_((y.std(0) * 0.55).clamp_min(0.05).log())
-                    train(codec, x, o.updates, 1e-3, 6 / step ** 2)
-                    torch.save({"step": step, "state": codec.state_dict()}, state)
-                    found, _ = measured(codec, late, names)
-                    g = Geometry(codec, known(x), names)
-                    found.update(domain=name, rate=label, slack=g.flatness("D", 0), active=int((g.variance > 1 / 12).sum()), latents=len(g.variance),
-                                 law=g.nats / math.log(2) / len(g.variance), validity=validity(codec, late[:256], g, names), bias=bias(codec, late),
-                                 weights=sum(p.numel() for p in codec.parameters()), seconds=time.time() - started)
-                    save(base_path, found)
-                    print(f"{time.time() - started:6.0f} s  {name} {label}: {found['bits']:.3f} bits, D {found['D']:.3g}, slack {found['slack']:.3f}", flush=True)
-                if o.bases:
-                    continue
-                def cell(n): return os.path.join(o.output, f"{name}-{label}-{n}-{weight}{'-law' if o.start == 'law' else ''}.json")
-                # Without an observable one is enough: the baseline of those that begin from the law.
-                todo = [n for n in (names if weight else names[:1]) if not os.path.exists(cell(n))]
-                if not todo:
-                    continue
-                kept = torch.load(state)
-                base = Codec(basis, kept["step"])
-                base.load_state_dict(kept["state"])
-                reference, decoded = measured(base, late, names)
-                g = Geometry(base, known(x), names)
-                for n in todo:
-                    _, multiplier, cost, gain = g.traded(n, weight)
-                    lagrange = 6 / kept["step"] ** 2
-                    codec = Codec(basis, kept["step"])
-                    codec.load_state_dict(kept["state"])
-                    at_start = None
-                    if o.start == "law":
-                        codec = law_start(base, basis, g, n, weight)
-                        train(codec, x, 20, 1e-4, lagrange * multiplier, n, weight / g.relative(n) if weight else 0.0, seed=3)      # lets the prior settle
-                        at_start, _ = measured(codec, late, names)
-                    train(codec, x, o.further, 3e-4 if o.start == "law" else 1e-3, lagrange * multiplier, n, weight / g.relative(n), seed=2)
-                    found, new = measured(codec, late, names)
-                    omega, k, corrected = g.overlap(n)
-                    a = g.spectrum(n)
-                    h = Geometry(codec, known(x), [n], count=8)
-                    slope, moved, law = reallocation(g, n, weight, new - late, decoded - late)
-                    found.update(domain=name, rate=label, observable=n, weight=weight, base=reference, start=o.start, before=at_start, predicted_cost=10 * math.log10(cost),
-                                 predicted_gain=-10 * math.log10(gain), omega=omega, k=k, corrected=corrected, cv2=float(a.var()),
-                                 most=float(10 * math.log10(1 / np.exp(np.log(a.clip(1e-12)).mean()))), slope=slope, moved=moved, moved_law=law,
-                                 flat_base=g.flatness(n, weight / g.relative(n)), flat=h.flatness(n, weight / g.relative(n)), flat_D=h.flatness("D", 0),
-                                 seconds=time.time() - started)
-                    save(cell(n), found)
-                    print(f"{time.time() - started:6.0f} s  {name} {label} {n} {weight}: {found['bits']:.3f} bits ({reference['bits']:.3f}), "
-                          f"D {10 * math.log10(found['D'] / reference['D']):+.2f} dB (law {10 * math.log10(cost):+.2f}), "
-                          f"P {10 * math.log10(found[n] / reference[n]):+.2f} (law {10 * math.log10(gain):+.2f}), slope {slope:.2f}", flush=True)
-                    if time.time() - started > o.seconds:
-                        print("out of time; run again to go on")
-                        return
+    def cell(self, n, normalised, start):
+        """One training with an observable, from the law's linear codec of its loss (`law`) or of the plain loss (`plain`)."""
+        weight = normalised * self.seen["D"] / self.seen[n]
+        if (n, weight) not in self.foretold:
+            self.foretold[n, weight] = [l.traded(lambda d: observe(n, d), g[n][0], weight, g[n][1]) for l, g in ((self.law, self.latent), (self.data, self.rotated))]
+        (foretold, _), (by_data, data_found) = self.foretold[n, weight]
+        multiplier = 1 / (2 * data_found[2])
+        found = data_found if start == "law" else self.data.plain
+        first, _ = measured(self.start(found), self.late, self.names)
+        codec, loss = trained(lambda: self.start(found), self.x, self.known, self.o, multiplier, n, weight)
+        seen, _ = measured(codec, self.known, self.names)
+        got, errors = measured(codec, self.late, self.names)
+        l = self.local
+        omega, k, corrected = overlap(l.variance, l.G, self.latent[n][0])
+        a = pencil(l.variance, l.G, self.latent[n][0])
+        q = self.basis.numpy().astype(float)
+        slope, moved, interval, law = reallocation(self.data.covariance(self.data.plain), self.data.covariance(data_found), self.errors.numpy().astype(float) @ q, errors.numpy().astype(float) @ q)
+        h = Local(codec, self.known, count=8)
+        own = h.pulled(self.metrics[n][0])
+        return {**got, **loss, "first": first, "seen": seen, "objective_plain": objective(self.base, self.known, multiplier, n, weight),
+                "foretold": foretold, "by_data": by_data,
+                "omega": omega, "k": k, "corrected": corrected, "cv2": float(a.var()), "slope": slope, "moved": moved, "interval": interval, "moved_law": law,
+                "flat_base": flatness(l.variance, l.error, l.G + weight * self.latent[n][0]), "flat": flatness(h.variance, h.error, h.G + weight * own), "flat_D": flatness(h.variance, h.error, h.G)}
 
 
 def main():
@@ -448,18 +395,36 @@ def main():
     p.add_argument("--data", required=True)
     p.add_argument("--output", required=True)
     p.add_argument("--taylorgreen", help="velocity of the solver, several steps")
-    p.add_argument("--domains", nargs="+", default=["turb2d", "turb3d", "taylorgreen", "cosmo"])
+    p.add_argument("--domains", nargs="+", default=["turb2d", "turb3d", "taylorgreen"], help="also: cosmo")
     p.add_argument("--rates", nargs="+", default=list(RATES))
-    p.add_argument("--weights", nargs="+", type=float, default=list(WEIGHTS))
-    p.add_argument("--start", choices=("law", "base"), default="law", help="of the trainings with an observable: the codec trained for D, or its latents mapped by the law")
-    p.add_argument("--updates", type=int, default=600)
-    p.add_argument("--further", type=int, default=80)
+    p.add_argument("--weights", nargs="+", type=float, default=[1.0], help="lambda^: of P over D of the plain codec")
+    p.add_argument("--starts", nargs="+", default=["law", "plain"])
+    p.add_argument("--observables", nargs="+", help="of those a domain has")
+    p.add_argument("--updates", type=int, default=250)
+    p.add_argument("--rate", type=float, default=2e-3)
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--seconds", type=float, default=1e9, help="no new training after so many")
-    p.add_argument("--bases", action="store_true", help="only the codecs without observables")
     o = p.parse_args()
-    o.coarseness = {"turb2d": 0.15, "turb3d": 0.05, "taylorgreen": 0.05, "cosmo": 0.25}
-    run(o)
+    os.makedirs(o.output, exist_ok=True)
+    torch.set_num_threads(o.threads)
+    cells, started = Cells(os.path.join(o.output, "gl.jsonl")), time.time()
+    for name in o.domains:
+        try:
+            x, late = domain(name, o.data, o.taylorgreen)
+        except (OSError, TypeError):
+            print(f"{name}: no data, skipped", flush=True)
+            continue
+        for label in o.rates:
+            names = [n for n in observables(x.shape[1]) if not o.observables or n in o.observables]
+            todo = [(n, w, s) for w in o.weights for s in o.starts for n in names if f"{name} {label} {n} {w:g} {s}" not in cells.known]
+            if not todo and f"{name} {label} bias" in cells.known:
+                continue
+            bench = Bench(o, cells, name, label, x, late)
+            for n, w, s in todo:
+                if time.time() - started > o.seconds:
+                    print("out of time; run again to go on")
+                    return
+                cells(f"{name} {label} {n} {w:g} {s}", lambda: bench.cell(n, w, s))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """Rows SL1-1 ... SL1-6: sparse overcomplete codes with an L1 penalty on images of small-angle scattering. See README.md.
 
-Each finished dictionary and penalty is a JSON file in the output folder; what is there is not done again.
+Each dictionary is a file in the output folder, what was measured with it a line of JSON; what is there is not done again.
 """
 import argparse
-import json
 import math
 import os
+import sys
 import time
 
 import h5py
 import numpy as np
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from small import Cells, tool
 
 N = 32                      # pixels a side
 RAW = 4 * N * N             # bytes of an image in binary32
@@ -77,6 +80,12 @@ def chi2(decoded, given):
     return float(((a - b) ** 2 / (np.maximum(b, 0.5) / RING_SIZE)).mean())
 
 
+def sensed(a):
+    """Per column, its square along I(q): in the units of the square root, where a ring's counting noise is 1, (I' - I)/sigma is the error along the ring's unit vector."""
+    r = (RINGS[None] == np.arange(len(RING_SIZE))[:, None]) / np.sqrt(RING_SIZE)[:, None]
+    return np.square(r @ a).sum(0)
+
+
 # ---------------------------------------------------------------- dictionaries
 
 class Sparse:
@@ -94,6 +103,12 @@ class Sparse:
         self.a = np.concatenate([own, pick], 1).astype(np.float32)
         self.weight = np.ones(self.a.shape[1], np.float32)
         self.normalise()
+
+    def learned(self, z, step):
+        """Columns that images to learn from use, and how much."""
+        q = np.rint(z / step)
+        self.used = (q != 0).any(0)
+        self.spread = np.sqrt((q[:, self.used] ** 2).mean(0)) * step[self.used]
 
     def normalise(self):
         self.a /= np.maximum(np.sqrt((self.a ** 2).sum(0)), 1e-6)
@@ -139,9 +154,6 @@ class Sparse:
         h += (1e-2 * np.trace(h) / len(h)) * np.eye(len(h))
         self.a[:, used] += 0.7 * np.linalg.solve(h, u.T @ rest).T.astype(np.float32)
         self.normalise()
-
-
-STEP = 6.0                  # of the values of the codes, in counting noise of a pixel
 
 
 # ---------------------------------------------------------------- bits
@@ -235,27 +247,45 @@ def entropy(p):
 
 # ---------------------------------------------------------------- weights
 
-def quantised(a, bits):
-    """Columns rounded with a scale each, and what they cost, coded by their entropy and plain, in bytes."""
-    if bits == 32:
-        return a, 4 * a.size, 4 * a.size
-    step = 2 * np.abs(a).max(0) / (2 ** bits - 1)
-    k = np.rint(a / np.maximum(step, 1e-12))
-    _, n = np.unique(k, return_counts=True)
-    f = n / n.sum()
-    return (k * step).astype(np.float32), (-(n * np.log2(f)).sum() + 32 * a.shape[1]) / 8, bits * a.size / 8
+LOSS = 0.05                 # dB that rounding the dictionary may cost
+
+
+def rounded(a, steps):
+    """Columns rounded with a step each, and the bytes they take: entropies of classes of columns by half octaves of spread over step, with the tables of
+    those and 16 bits for a step."""
+    k = np.rint(a / steps).astype(int)
+    classes = np.rint(2 * np.log2(np.maximum(k.std(0), 0.05))).astype(int)
+    bits = 16.0 * a.shape[1]
+    for c in np.unique(classes):
+        _, n = np.unique(k[:, classes == c], return_counts=True)
+        bits += -(n * np.log2(n / n.sum())).sum() + 16 * len(n)
+    return (k * steps).astype(np.float32), bits / 8
+
+
+def equal_slope(a, spread, noise):
+    """Steps of a noise per pixel: a column's error counts with the power of its code, so that its step goes with the inverse of that (THEORY 4.2)."""
+    return np.sqrt(12 * noise / len(spread)) / np.maximum(spread, 1e-3)
+
+
+def at_bits(a, spread, bits):
+    """Equal-slope steps whose bytes are `bits` a weight."""
+    low, high = -24.0, 8.0
+    for _ in range(24):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if 8 * rounded(a, equal_slope(a, spread, 4.0 ** middle))[1] > bits * a.size else (low, middle)
+    return equal_slope(a, spread, 4.0 ** high)
 
 
 # ---------------------------------------------------------------- measures
 
-def evaluate(a, q, x, data, truth, dense, bits=16):
-    """Everything about coded images: error, I(q), bits, ratios with and without the dictionary. Columns that no image uses are not counted."""
-    used = (q != 0).any(0)
-    rounded, weights, _ = quantised(a[:, used], bits)
-    d = (q[:, used] * STEP).astype(np.float32) @ rounded.T
+def evaluate(s, q, step, x, data, truth, dense, weights):
+    """Everything about coded images: error, I(q), bits, ratios with and without the dictionary `weights` = (columns as stored, bytes)."""
+    a, size = weights
+    used, q = s.used, np.where(s.used, q, 0)
+    d = (q * step)[:, used].astype(np.float32) @ a.T
     got = counts(d)
     n = q.shape[1]
-    out = {"mse": float(((d - x) ** 2).mean()), "chi2": chi2(got, data), "images": len(data), "latents": n, "used": int(used.sum()), "weights": int(rounded.size), "weight_bytes": weights}
+    out = {"mse": float(((d - x) ** 2).mean()), "chi2": chi2(got, data), "images": len(data), "latents": n, "used": int(used.sum()), "weights": int(a.size), "weight_bytes": size}
     if dense:
         stream = dense_bits(q[:, :, None], n)
     else:
@@ -265,10 +295,10 @@ def evaluate(a, q, x, data, truth, dense, bits=16):
         out.update(parts=[s / len(data) for s in spent], nonzero=nonzero / len(data), bitmap=float(n), raw_index=nonzero / len(data) * math.ceil(math.log2(n)), bernoulli=n * entropy(density))
     out["bits"] = stream / len(data)
     out["ratio"] = 8 * RAW * len(data) / stream
-    out["ratio_all"] = 8 * RAW * len(data) / (stream + 8 * weights)
-    out["break_even"] = 8 * weights / (8 * RAW - stream / len(data))
+    out["ratio_all"] = 8 * RAW * len(data) / (stream + 8 * size)
+    out["break_even"] = 8 * size / (8 * RAW - stream / len(data))
     # How many images bring the ratio with the dictionary to 100.
-    out["hundred"] = 8 * weights / (0.08 * RAW - stream / len(data)) if stream / len(data) < 0.08 * RAW else math.inf
+    out["hundred"] = 8 * size / (0.08 * RAW - stream / len(data)) if stream / len(data) < 0.08 * RAW else math.inf
     outer = RINGS > 0.6 * RINGS.max()
     def high(v):
         v = v.reshape(len(v), -1)[:, outer]
@@ -286,87 +316,118 @@ def neighbours(known, labels, x, y, k=5):
     return right / len(x)
 
 
-def save(path, value):
-    with open(path + ".tmp", "w") as f:
-        json.dump(value, f, indent=1, sort_keys=True)
-    os.replace(path + ".tmp", path)
-
-
 # ---------------------------------------------------------------- driver
+
+class Images:
+    def __init__(self, o):
+        self.x = stabilised(scattering(o.train, 1)[0])
+        self.data, self.truth, self.kinds = scattering(o.images, 2)
+        self.late = stabilised(self.data)
+        self.smooth, self.smooth_truth, _ = scattering(o.images // 4, 3, ["sphere"])
+        self.detector = None
+        if o.data:
+            with h5py.File(os.path.join(o.data, "sans2d_detector.h5")) as f:
+                v = np.nan_to_num(f["intensity"][:].astype(float))
+            self.detector = np.maximum(v, 0).reshape(6, N, 6, N).transpose(0, 2, 1, 3).reshape(-1, N, N)
+
+
+def measured(s, name, over, penalty, images, o):
+    """One dictionary: codes of later images, and for every step of the codes what they cost and keep."""
+    dense, late = over < 1, images.late
+    def coded(v): return v @ s.a if dense else s.debiased(v, s.code(v, penalty, o.steps))
+    known = images.x[:len(late)]
+    z, learned = coded(late), coded(known)
+    smooth = coded(stabilised(images.smooth))
+    detector = None if images.detector is None else coded(stabilised(images.detector))
+    half, m = len(z) // 2, o.neighbours
+    def tell(v): return neighbours(v[:half], images.kinds[:half], v[half:half + m], images.kinds[half:half + m])
+    out = {"name": name, "penalty": penalty, "dense": dense, "over": over, "image_neighbours": tell(late), "steps": []}
+    if not dense:
+        out["before_debias"] = float(((s.code(late[:256], penalty, 40) @ s.a.T - late[:256]) ** 2).mean())
+    for coarse, weight in [(v, w) for w in (0.0, 15.0) for v in o.code_steps]:
+        step = coarse / np.sqrt(1 + weight * sensed(s.a))
+        def whole(v): return np.rint(v / step).astype(np.int64)
+        q = whole(z)
+        s.learned(learned, step)
+        a = s.a[:, s.used]
+        plain = float(((q * step)[:, s.used] @ a.T - late).__pow__(2).mean())
+        taught = float(((whole(learned) * step)[:, s.used] @ a.T - known).__pow__(2).mean())
+        weights = rounded(a, equal_slope(a, s.spread, taught * (10 ** (LOSS / 10) - 1)))
+        found, got = evaluate(s, q, step, late, images.data, images.truth, dense, weights)
+        found.update(step=coarse, aligned=weight, plain_mse=plain, smooth=evaluate(s, whole(smooth), step, stabilised(images.smooth), images.smooth, images.smooth_truth, dense, weights)[0])
+        if detector is not None:
+            found["detector"] = evaluate(s, whole(detector), step, stabilised(images.detector), images.detector, images.detector, dense, weights)[0]
+        def loss(w): return 10 * math.log10(float(((q * step)[:, s.used] @ w.T - late).__pow__(2).mean()) / plain)
+        found["weight_bits"] = {str(b): {"equal_slope": loss(rounded(a, at_bits(a, s.spread, b))[0]), "largest": loss(rounded(a, 2 * np.abs(a).max(0) / (2 ** b - 1))[0])} for b in (16, 8, 6)}
+        codes = (np.sign(q) * np.sqrt(np.abs(q))).astype(np.float32)
+        found["neighbours"] = {"decoded": tell(stabilised(got)), "latent": tell(codes)}
+        out["steps"].append(found)
+    return out
+
+
+def transform(o, images):
+    """The program's own transform codecs on the same stabilised images: ratio and chi^2/m along the error."""
+    path, out = os.path.join(o.output, "images.h5"), []
+    with h5py.File(path, "w") as f:
+        f["image"] = images.late.reshape(-1, N, N)
+    reference = float(images.late.max() - images.late.min())
+    for mse in (4.0, 2.0, 1.0, 0.5, 0.25):
+        packed, back = os.path.join(o.output, "images.ald"), os.path.join(o.output, "back.h5")
+        tool(o.tool, "compress", path, "-f", "image", "--psnr", f"{20 * math.log10(reference) - 10 * math.log10(mse):.3f}", "-o", packed, "-q")
+        tool(o.tool, "decompress", packed, "-o", back, "-q")
+        with h5py.File(back) as f:
+            d = f["image"][:].reshape(len(images.late), -1)
+        out.append({"mse": float(((d - images.late) ** 2).mean()), "chi2": chi2(counts(d), images.data), "ratio": RAW * len(images.late) / os.path.getsize(packed)})
+        os.remove(back)
+    return out
+
 
 def run(o):
     os.makedirs(o.output, exist_ok=True)
-    started = time.time()
-    def path(name): return os.path.join(o.output, name)
-    given = scattering(o.train, 1)[0]
-    x = stabilised(given)
-    data, truth, kinds = scattering(o.images, 2)
-    late = stabilised(data)
-    smooth, smooth_truth, _ = scattering(o.images // 4, 3, ["sphere"])
-    detector = None
-    if o.data:
-        with h5py.File(os.path.join(o.data, "sans2d_detector.h5")) as f:
-            v = np.nan_to_num(f["intensity"][:].astype(float))
-        detector = np.maximum(v, 0).reshape(6, N, 6, N).transpose(0, 2, 1, 3).reshape(-1, N, N)
-    def coded(s, images, penalty, over):
-        z = s.debiased(images, s.code(images, penalty, o.steps)) if over >= 1 else images @ s.a
-        return np.rint(z / STEP).astype(np.int64)
+    cells, started, images = Cells(os.path.join(o.output, "sl1.jsonl")), time.time(), Images(o)
     for over in o.over:
         dense, s, z = over < 1, None, None
         for k, penalty in enumerate(o.penalties if not dense else [0.0]):
             name = f"{'dense' if dense else 'sparse'}-{over:g}-{penalty:g}"
-            if os.path.exists(path(name + ".json")):
+            path = os.path.join(o.output, name + ".npz")
+            if name in cells.known:
                 continue
             if time.time() - started > o.seconds:
                 print("out of time; run again to go on")
                 return
-            s = s or Sparse(x, over, np.random.default_rng(1))
-            before = None
-            if not dense:
+            s = s or Sparse(images.x, over, np.random.default_rng(1))
+            if os.path.exists(path):
+                with np.load(path) as f:
+                    s.a, s.weight = f["a"], f["weight"]
+            elif not dense:
                 for _ in range(o.rounds if k == 0 else o.rounds // 2):
-                    z = s.code(x, penalty, 15, z)
-                    s.move(x, s.debiased(x, z))
-                before = float(((s.code(late[:256], penalty, 40) @ s.a.T - late[:256]) ** 2).mean())
-                q = np.abs(np.rint(z / STEP))
-                used = (q > 0).sum(0)
+                    z = s.code(images.x, penalty, 15, z)
+                    s.move(images.x, s.debiased(images.x, z))
+                used = (np.abs(z) > 1).sum(0)
                 cost = 3 - np.log2(np.maximum(used, 1) / max(1, used.max())) / 2
                 s.weight = (cost / np.average(cost, weights=used + 1e-9)).astype(np.float32)
-            q = coded(s, late, penalty, over)
-            found, got = evaluate(s.a, q, late, data, truth, dense)
-            found.update(name=name, penalty=penalty, dense=dense, over=s.a.shape[1] / x.shape[1], seconds=time.time() - started, before_debias=before,
-                         after_debias=float(((q[:256] * STEP) @ s.a.T - late[:256]).__pow__(2).mean()))
-            found["smooth"], _ = evaluate(s.a, coded(s, stabilised(smooth), penalty, over), stabilised(smooth), smooth, smooth_truth, dense)
-            if detector is not None:
-                found["detector"], _ = evaluate(s.a, coded(s, stabilised(detector), penalty, over), stabilised(detector), detector, detector, dense)
-            used = (q != 0).any(0)
-            found["by_weight_bits"] = {}
-            for b in (32, 16, 8, 6):
-                a, entropic, plain = quantised(s.a[:, used], b)
-                found["by_weight_bits"][b] = {"mse": float(((q[:512][:, used] * STEP) @ a.T - late[:512]).__pow__(2).mean()), "coded": entropic, "plain": plain}
-            half, m = len(q) // 2, o.neighbours
-            def tell(v): return neighbours(v[:half], kinds[:half], v[half:half + m], kinds[half:half + m])
-            codes = (np.sign(q) * np.sqrt(np.abs(q))).astype(np.float32)
-            found["neighbours"] = {"image": tell(late), "decoded": tell(stabilised(got)), "latent": tell(codes)}
-            save(path(name + ".json"), found)
-            print(f"{time.time() - started:6.0f} s  {name}: {found['bits']:.0f} bits/image, {found['ratio']:.0f}:1 ({found['ratio_all']:.0f}:1 with dictionary), "
-                  f"error {found['mse']:.2f} noise, chi2 {found['chi2']:.2f}, k-NN {found['neighbours']['latent']:.3f} ({found['neighbours']['image']:.3f})", flush=True)
-    if not os.path.exists(path("bernoulli.json")):
-        rng = np.random.default_rng(5)
-        gap, at = Golomb(), np.flatnonzero(rng.random(2_000_000) < 0.03)
-        spent = sum(gap(int(v)) for v in np.diff(at, prepend=-1) - 1)
-        save(path("bernoulli.json"), {"bits": spent / len(at), "ideal": entropy(0.03) / 0.03, "raw": math.log2(2_000_000)})
+                np.savez(path, a=s.a, weight=s.weight)
+            cells(name, lambda: measured(s, name, over, penalty, images, o))
+    if o.tool:
+        cells("transform", lambda: transform(o, images))
+    def bernoulli():
+        gap, at = Golomb(), np.flatnonzero(np.random.default_rng(5).random(2_000_000) < 0.03)
+        return {"bits": sum(gap(int(v)) for v in np.diff(at, prepend=-1) - 1) / len(at), "ideal": entropy(0.03) / 0.03, "raw": math.log2(2_000_000)}
+    cells("bernoulli", bernoulli)
 
 
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--output", required=True)
-    p.add_argument("--data")
-    p.add_argument("--train", type=int, default=1024)
-    p.add_argument("--images", type=int, default=2048)
+    p.add_argument("--data", help="folder with sans2d_detector.h5")
+    p.add_argument("--tool", help="the program alidade")
+    p.add_argument("--train", type=int, default=2048)
+    p.add_argument("--images", type=int, default=1024)
     p.add_argument("--rounds", type=int, default=6)
-    p.add_argument("--over", nargs="+", type=float, default=[1.0, 0.03125, 2.0, 0.0625, 0.015625, 4.0], help="elements of the code over pixels; below 1: dense, principal components")
-    p.add_argument("--penalties", nargs="+", type=float, default=[4.0, 8.0, 16.0], help="lambda, in counting noise")
-    p.add_argument("--steps", type=int, default=200, help="of FISTA when images are coded")
+    p.add_argument("--over", nargs="+", type=float, default=[1.0, 0.015625, 0.03125, 0.046875, 0.0625], help="elements of the code over pixels; below 1: dense, principal components")
+    p.add_argument("--penalties", nargs="+", type=float, default=[4.0, 8.0, 16.0, 2.0], help="lambda, in counting noise")
+    p.add_argument("--code-steps", nargs="+", type=float, default=[6.0, 3.0, 1.5], help="of the values of the codes, in counting noise of a pixel")
+    p.add_argument("--steps", type=int, default=60, help="of FISTA when images are coded")
     p.add_argument("--neighbours", type=int, default=512)
     p.add_argument("--seconds", type=float, default=1e9, help="no new training after so many")
     run(p.parse_args())
