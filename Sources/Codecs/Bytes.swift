@@ -14,6 +14,8 @@ public struct ByteWriter: Sendable {
   /// Eight bytes, low first.
   public mutating func put(_ v: UInt64) { for k in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: v >> UInt64(8 * k))) } }
   public mutating func put(_ v: Double) { put(v.bitPattern) }
+  /// Four bytes, low first.
+  public mutating func put(_ v: Float) { for k in 0..<4 { bytes.append(UInt8(truncatingIfNeeded: v.bitPattern >> UInt32(8 * k))) } }
   /// Length, then the bytes.
   public mutating func put(block v: [UInt8]) { put(varint: v.count); put(v) }
 }
@@ -53,5 +55,9 @@ public struct ByteReader: Sendable {
     return v
   }
   public mutating func double() throws -> Double { Double(bitPattern: try word()) }
+  public mutating func float() throws -> Float {
+    let b = try take(4)
+    return Float(bitPattern: UInt32(b[0]) | UInt32(b[1]) << 8 | UInt32(b[2]) << 16 | UInt32(b[3]) << 24)
+  }
   public mutating func block() throws -> [UInt8] { try take(varint()) }
 }

@@ -15,6 +15,8 @@ public struct FieldCoding: Equatable, Sendable {
     case spectral = 6
     /// Values interpolated from those on a coarser grid, which another member codes.
     case resampled = 7
+    /// Latents of patches, by a model of its own.
+    case autoencoder = 8
 
     public var name: String {
       switch self {
@@ -26,6 +28,7 @@ public struct FieldCoding: Equatable, Sendable {
       case .wavelet97: "wavelet97"
       case .spectral: "spectral"
       case .resampled: "resampled"
+      case .autoencoder: "autoencoder"
       }
     }
     /// Edge of the blocks of a lapped transform.
@@ -47,7 +50,7 @@ public struct FieldCoding: Equatable, Sendable {
   public var logarithmic = false
   /// Pointwise bound kept by outliers: absolute, or relative when `logarithmic`; `nil`: none.
   public var bound: Double?
-  /// Quantiser step of the transforms.
+  /// Quantiser step of the transforms; factor on the steps of latents (member `autoencoder`).
   public var step = 0.0
   /// Taken from the values before a transform; 0 unless they lie far from zero compared with their range.
   public var offset = 0.0
@@ -65,13 +68,13 @@ public struct FieldCoding: Equatable, Sendable {
   public var prediction: Prediction?
   /// Serialised `CountResponse`, by which decoded integers are multiplied; empty: none. Interpolation only.
   public var response: [UInt8] = []
-  /// The network that corrects decoded values; `nil`: none. Transforms only, and never with a prediction.
+  /// The network that corrects decoded values of a transform, never with a prediction; the model of the member `autoencoder`; `nil`: none.
   public var network: NetworkReference?
   /// Bit patterns that are masked, ascending; category k of a mask is entry k - 1.
   public var specials: [UInt64] = []
   /// Bit pattern per component (member `constant`).
   public var constants: [UInt64] = []
-  /// Serialised settings (members `interpolation`, `spectral` and `resampled`).
+  /// Serialised settings (members `interpolation`, `spectral`, `resampled` and `autoencoder`).
   public var settings: [UInt8] = []
   /// Serialised context weights and scales; scales of shells (member `spectral`); the header on the coarser grid (member `resampled`).
   public var model: [UInt8] = []
@@ -127,6 +130,8 @@ public struct FieldCoding: Equatable, Sendable {
       w.put(block: settings); w.put(block: model); w.put(tables)
     case .resampled:
       w.put(block: settings); w.put(model)
+    case .autoencoder:
+      w.put(step); w.put(shifts); w.put(block: settings); w.put(tables)
     }
     return w.bytes
   }
@@ -166,7 +171,7 @@ public struct FieldCoding: Equatable, Sendable {
       response = try r.block()
       guard !response.isEmpty else { throw StreamError(.invalid, offset: r.offset) }
     case FieldCoding.correctedVersion:
-      guard transforms.contains(m), !logarithmic, flags & 16 == 0 else { throw StreamError(.invalid, offset: 1) }
+      guard transforms.contains(m) || m == .autoencoder, !logarithmic, flags & 16 == 0 else { throw StreamError(.invalid, offset: 1) }
       network = try NetworkReference(serialised: try r.block())
     default: break
     }
@@ -202,6 +207,11 @@ public struct FieldCoding: Equatable, Sendable {
     case .resampled:
       guard flags & (4 | 16 | 32) == 0 else { throw StreamError(.invalid, offset: 2) }
       settings = try r.block(); model = try r.take(r.remaining)
+    case .autoencoder:
+      guard case .stored = network, flags & 32 == 0 else { throw StreamError(.invalid, offset: 2) }
+      step = try r.double()
+      guard step > 0, step.isFinite else { throw StreamError(.invalid, offset: r.offset) }
+      shifts = try r.take(3); settings = try r.block(); tables = try r.take(r.remaining)
     }
     guard r.remaining == 0 else { throw StreamError(.invalid, offset: r.offset) }
   }

@@ -20,7 +20,10 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
   let input = try phases.measure("open") { try SnapshotInput.open(o.input, snapshotOptions(o.reading, fields: o.fields), ranks: ranks) }
   if o.model != nil && o.map != nil { throw Failure(.usage, "--map and --model exclude each other: maps are those of transforms") }
   let plan = try ObservationPlan(o.observe, input.fields, positions: input.positions, ranks: ranks)
-  let network = try o.model.map { try ModelFile.read($0, ranks: ranks) }
+  let network = try o.model.map { path -> Network in
+    guard case .network(let n) = try ModelFile.read(path, ranks: ranks) else { throw Failure(.model, "model '\(path)' is an autoencoder; align takes networks that correct a transform") }
+    return n
+  }
   var report = Report()
   var map: [AlignmentMap] = []
   for (number, f) in input.fields.enumerated() where !plan.fields[number].observables.isEmpty {

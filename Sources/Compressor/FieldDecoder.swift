@@ -18,6 +18,9 @@ final class FieldDecoder: @unchecked Sendable {
   let spectral: SpectralSettings?
   let coarser: CoarserGrid?
   private let quantiser: ald_quantiser
+  /// Member `autoencoder`: what its model is to work with, and both together once the model is there.
+  private let normalisation: PatchNormalisation?
+  private var autoencoder: (codec: AutoencoderCodec, latents: LatentCoding)?
   /// Where the bands have steps of their own or further bits.
   private let scaler: BandScaler?
   private let response: CountResponse?
@@ -38,7 +41,10 @@ final class FieldDecoder: @unchecked Sendable {
     guard coding.member != .constant || coding.constants.count == components else { throw StreamError(.invalid, offset: 2) }
     spectral = coding.member == .spectral ? try SpectralSettings(serialised: coding.settings, shape: grid.shape, components: components) : nil
     coarser = coding.member == .resampled ? try CoarserGrid(serialised: coding.settings, grid: grid, components: components) : nil
+    normalisation = coding.member == .autoencoder ? try PatchNormalisation(serialised: coding.settings, components: components) : nil
     switch coding.member {
+    case .autoencoder:
+      tables = try ClassTables(serialised: coding.tables); interpolation = nil; shapes = nil; bands = nil
     case .constant, .lossless, .spectral, .resampled:
       tables = .shipped; interpolation = nil; shapes = nil; bands = nil
     case .interpolation:
@@ -70,7 +76,14 @@ final class FieldDecoder: @unchecked Sendable {
     var corrected = false
     /// Coefficients as they are before the synthesis, where they are asked for.
     var coefficients: RawArray?
+    /// Values of the components after the first, where its stream holds those of all.
+    var others: [RawArray] = []
     var maskPointer: UnsafePointer<UInt8>? { mask.map { UnsafePointer($0.bound(to: UInt8.self)) } }
+  }
+
+  /// The model that a field of autoencoded patches names.
+  func take(_ model: Autoencoder) {
+    autoencoder = (AutoencoderCodec(model, normalisation!, encodes: false), LatentCoding(model, factor: coding.step))
   }
 
   /// - Parameter references: coefficients of the steps that this one is predicted from, the newest first.
@@ -91,6 +104,13 @@ final class FieldDecoder: @unchecked Sendable {
       try stream.payload.withUnsafeBytes { try LosslessCodec.decode($0, into: out.values, mask: out.maskPointer) }
     case .spectral, .resampled:
       guard stream.payload.isEmpty, stream.side.isEmpty else { throw StreamError(.invalid, offset: 0) }
+    case .autoencoder:
+      guard stream.side.isEmpty, component == 0 || stream.payload.isEmpty else { throw StreamError(.invalid, offset: 0) }
+      if component == 0 {
+        let (codec, latents) = autoencoder!, q = try decodeLatents(stream.payload, latents, codec.patches(of: box), tables)
+        out.others = codec.values(q, box, type: coding.workType, factor: coding.step, shifts: coding.shifts)
+        out.values = out.others.removeFirst()
+      }
     case .interpolation:
       try decodeInterpolated(stream.payload, interpolation!, tables, out.maskPointer, workspace, into: out.values)
     case .lapped16, .lapped8, .wavelet97:
@@ -104,7 +124,7 @@ final class FieldDecoder: @unchecked Sendable {
   /// A stream, and whether the network corrects the tile: where there is one, the first byte of the first component's side.
   private func opened(_ bytes: [UInt8], component: Int) throws -> (TileStream, corrected: Bool) {
     var stream = try TileStream(bytes)
-    guard coding.network != nil, component == 0 else { return (stream, false) }
+    guard coding.network != nil, transform != nil, component == 0 else { return (stream, false) }
     guard let first = stream.side.first, first <= 1 else { throw StreamError(.invalid, offset: 0) }
     stream.side.removeFirst()
     return (stream, first == 1)

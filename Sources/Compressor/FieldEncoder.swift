@@ -78,6 +78,8 @@ package final class FieldEncoder {
   private var trial: BankTrial?
   /// What may correct decoded values. Taken by the tile codecs only where it pays.
   var correctors: [Corrector] = []
+  /// Models of members of the bank beside the transforms; each that suits the field is tried.
+  var autoencoders: [Autoencoder] = []
   /// The one of the pass at hand.
   var correcting: Corrector?
   /// The one that the last coding with equal steps chose.
@@ -174,7 +176,9 @@ package final class FieldEncoder {
     coding.logarithmic = target.logarithmic
     coding.bound = target.pointwise
     if let counts = try runCounts(coding, ranks: ranks) { return counts }
-    let encoded = try runPredicted(coding, ranks: ranks) ?? runSpectral(coding, ranks: ranks) { try runTiles(coding, ranks: ranks) }
+    let encoded = try withAutoencoders(coding, ranks: ranks) {
+      try runPredicted(coding, ranks: ranks) ?? runSpectral(coding, ranks: ranks) { try runTiles(coding, ranks: ranks) }
+    }
     // Steps end at 2^-24 of the range: a rate that they cannot use up may be enough to keep every bit.
     if let wanted = target.rate, bitsPerValue(encoded) < 0.98 * wanted, forced == nil {
       coding.logarithmic = false

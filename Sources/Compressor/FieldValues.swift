@@ -125,7 +125,11 @@ final class ContainerValues: FieldValues {
         return (c, try FieldDecoder(c, grid: description.grid, type: description.type, components: description.components))
       }
     }
-    network = try ModelShelf.network(coding.network, beside: reader, description, needed: context, ranks: ranks)
+    switch try ModelShelf.model(of: coding, beside: reader, description, needed: context, ranks: ranks) {
+    case .network(let n): network = n
+    case .autoencoder(let a): network = nil; decoder.take(a)
+    case nil: network = nil
+    }
     coarse = coarsening > 1
     let level = SpectralModes.levels - 1 - coarsening.trailingZeroBitCount
     if coarse, coding.member != .spectral, coding.member != .constant || !coding.specials.isEmpty {
@@ -327,11 +331,12 @@ final class ContainerValues: FieldValues {
   private func decode(_ tiles: [Int], keeping: Bool = false) throws -> [FieldDecoder.Staged] {
     let streams = tiles.flatMap { t in (0..<components).map { (stream: t * components + $0, box: walk.tiles.box(t), component: $0) } }
     let references = try chain.coefficients(of: streams, known: history, threads: threads)
-    let staged = try each(streams) { bytes, i in
+    var staged = try each(streams) { bytes, i in
       try decoder.stage(
         bytes, box: streams[i].box, component: streams[i].component, references: references.map { $0[i] }, keeping: keeping,
         workspace: workspaces.of(i, streams.count))
     }
+    for i in staged.indices { for (c, v) in staged[i].others.enumerated() { staged[i + 1 + c].values = v } }
     if keeping {
       let link = StepChain.Link(reader: reader, field: field, stepIndex: stepIndex, decoder: decoder)
       history!.keep(staged.map { $0.coefficients! }, of: link, streams.map(\.stream), before: references)

@@ -92,9 +92,9 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
     }
     return keep
   }
-  let networks = try phases.measure("open") { try o.models.map { try ModelFile.read($0, ranks: ranks) } }
-  for (n, path) in zip(networks, o.models) where !input.fields.contains(where: { n.shape.suits($0.grid, components: $0.components) }) {
-    throw Failure(.model, "model '\(path)' is made for \(n.shape.components) components in \(n.shape.dimensions) dimensions, as no field has them")
+  let models = try phases.measure("open") { try o.models.map { try ModelFile.read($0, ranks: ranks) } }
+  for (m, path) in zip(models, o.models) where !input.fields.contains(where: { m.suits($0.grid, components: $0.components) }) {
+    throw Failure(.model, "model '\(path)' is made for \(m.domain), as no field has them")
   }
   let writer = o.dryRun ? nil : try ContainerWriter(path: o.output, noClobber: o.noClobber, ranks: ranks)
   var report = Report()
@@ -116,7 +116,8 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
         if !request.kept.isEmpty || !o.restoration.isEmpty { request.coordinates = try ranks.agree { try ObservationPlan.coordinates(of: f, input.positions[number]) } }
         request.maximumLoss = o.maximumPSNRLoss
         request.tileAccess = o.tileAccess
-        request.correctors = networks.map { .network($0) } + (o.filter ? [.filter] : [])
+        request.correctors = models.compactMap { if case .network(let n) = $0 { .network(n) } else { nil } } + (o.filter ? [.filter] : [])
+        request.autoencoders = models.compactMap { if case .autoencoder(let a) = $0 { a } else { nil } }
         request.restoration = restorationKinds(o.restoration, f)
         let aligned = try encodeAligned(
           request, source, bound: bound, forced: forced, temporal: series, threads: o.threads, check: o.verify, phases: phases, ranks: ranks)

@@ -28,8 +28,8 @@ public final class ContainerReader {
   private static func root(of file: PosixFile) throws -> UInt64 { Checksum.of(try file.read(UserBlock.size, at: 0)) }
   /// Containers in the same folder that this one's steps are predicted from, as far as they are open, by name.
   package var neighbours: [String: ContainerReader] = [:]
-  /// Networks that its fields may name, by hash.
-  package var networks: [UInt64: Network] = [:]
+  /// Models that its fields may name, by hash.
+  package var models: [UInt64: LearnedModel] = [:]
   public var fileBytes: Int { get throws { try file.size } }
 
   /// Opens and checks a file: rank 0 reads and verifies all that is not payload, the others receive the directory.

@@ -51,7 +51,7 @@ extension Command {
       .value("after", "PREVIOUS.ald", "with --temporal: go on from its last step"),
     ] + reading + observing + [
       .value("access", "tile", "only codecs with random access by tile"),
-      .value("model", "FILE.aldm", "a network that may correct decoded values", repeats: true),
+      .value("model", "FILE.aldm", "a network that may correct decoded values, or an autoencoder", repeats: true),
       .flag("filter", "a fitted linear filter may correct decoded values"),
       .flag("no-verify", "do not read the container back"),
       .flag("no-clobber", "refuse to replace an existing file"),

@@ -16,5 +16,6 @@
 #include "ald_mask.h"
 #include "ald_memory.h"
 #include "ald_simd.h"
+#include "ald_sparse.h"
 #include "ald_spectral.h"
 #include "ald_transforms.h"

@@ -115,8 +115,7 @@ public struct Network: Sendable, Equatable {
     for _ in 0..<5 { numbers.append(try r.varint(limit: 256)) }
     let shape = try Shape(numbers)
     func float() throws -> Float {
-      let b = try r.take(4)
-      let v = Float(bitPattern: UInt32(b[0]) | UInt32(b[1]) << 8 | UInt32(b[2]) << 16 | UInt32(b[3]) << 24)
+      let v = try r.float()
       guard abs(v) <= Network.limit else { throw StreamError(.invalid, offset: r.offset) }
       return v
     }
@@ -151,7 +150,7 @@ public struct Network: Sendable, Equatable {
       for b in 0...shape.blocks {
         let next = Patches(h.extents - one * 2, channels: shape.width)
         convolutions[1 + b].apply(h.pointer, h.extents, next.pointer, next.extents)
-        withInt32(next.extents) { s in withInt32(one) { o in ald_rectify(next.pointer, s, Int32(next.stride), b == 0 ? nil : UnsafePointer(h.pointer), o) } }
+        next.rectify(adding: b == 0 ? nil : h, margin: one)
         h = next
       }
       convolutions[convolutions.count - 1].apply(h.pointer, n, change.pointer, n, adding: true)
@@ -222,10 +221,18 @@ final class Patches {
   }
   deinit { pointer.deallocate() }
 
-  func with(_ s: Network.Shape, _ at: [[Int32]], _ shape: Index3, _ body: (UnsafePointer<ald_patches>) -> Void) {
+  /// a -> r(a), then plus `skip`, which has `margin` more on each side.
+  func rectify(adding skip: Patches?, margin: Index3 = Index3(0, 0, 0)) {
+    withInt32(extents) { n in withInt32(margin) { m in ald_rectify(pointer, n, Int32(stride), skip.map { UnsafePointer($0.pointer) }, m) } }
+  }
+
+  func with(_ s: Network.Shape, _ at: [[Int32]], _ shape: Index3, _ body: (UnsafePointer<ald_patches>) -> Void) { with(s.patches, s.components, at, shape, body) }
+  /// - Parameter patch: cells of a patch.
+  /// - Parameter at: where the cells along each axis lie in an array of the extents `shape`.
+  func with(_ patch: Index3, _ components: Int, _ at: [[Int32]], _ shape: Index3, _ body: (UnsafePointer<ald_patches>) -> Void) {
     at[0].withUnsafeBufferPointer { z in at[1].withUnsafeBufferPointer { y in at[2].withUnsafeBufferPointer { x in
       var p = ald_patches(
-        patch: int32(s.patches), n: int32(extents), components: Int32(s.components), stride: Int32(stride), at: (z.baseAddress, y.baseAddress, x.baseAddress),
+        patch: int32(patch), n: int32(extents), components: Int32(components), stride: Int32(stride), at: (z.baseAddress, y.baseAddress, x.baseAddress),
         shape: int32(shape))
       body(&p)
     } } }

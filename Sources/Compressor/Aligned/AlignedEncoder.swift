@@ -20,6 +20,7 @@ struct AlignedRequest {
   var tileAccess = false
   var globalTransforms = true
   var correctors: [Corrector] = []
+  var autoencoders: [Autoencoder] = []
   let observed: [any Observable]
   /// As of `FieldDescription.componentOrder`.
   let order: [Int]
@@ -71,6 +72,8 @@ func encodeAligned(
     e.globalTransforms = r.globalTransforms
     e.background = background
     e.correctors = r.correctors
+    // Observables are kept by steps of bands.
+    e.autoencoders = r.kept.isEmpty ? r.autoencoders : []
     return e
   }
   let first = try encoder(forced, ranks)

@@ -4,32 +4,33 @@ import HDF5
 public import MPI
 import SnapshotIO
 
-/// A network in a file of its own, `.aldm`: HDF5 that says what it holds. docs/format.md section 10.
+/// A network or an autoencoder in a file of its own, `.aldm`: HDF5 that says what it holds. docs/format.md section 10.
 public struct ModelFile: Sendable {
-  public var network: Network
+  public var model: LearnedModel
   /// Where it comes from: text by name, e.g. what it was trained on.
   public var notes: [String: String]
   public var licence: String
 
-  public init(_ network: Network, notes: [String: String] = [:], licence: String) {
-    self.network = network; self.notes = notes; self.licence = licence
+  public init(_ model: LearnedModel, notes: [String: String] = [:], licence: String) {
+    self.model = model; self.notes = notes; self.licence = licence
   }
+  public init(_ network: Network, notes: [String: String] = [:], licence: String) { self.init(.network(network), notes: notes, licence: licence) }
 
   static let format = "alidade-model 1"
   private static let dataset = "network"
 
   /// Writes the file under a temporary name and renames it. Local.
   public func write(_ path: String) throws {
-    let temporary = path + ".tmp", bytes = network.serialised, shape = network.shape
+    let temporary = path + ".tmp", bytes = model.serialised, told = model.description
     do {
       let file = try File.create(temporary)
       let root = try file.object("/")
       try root.write("format", ModelFile.format)
-      try root.write("hash", network.hashText)
+      try root.write("hash", model.hashText)
       try root.write("licence", licence)
-      try root.write("kind", "residual convolutional network behind the synthesis of a transform")
-      try root.write("normalisation", "values are divided by the quantiser step")
-      try root.write("architecture", "components \(shape.components), dimensions \(shape.dimensions), patch \(shape.patch), width \(shape.width), blocks \(shape.blocks)")
+      try root.write("kind", told.kind)
+      try root.write("normalisation", told.normalisation)
+      try root.write("architecture", told.architecture)
       for (k, v) in notes.sorted(by: { $0.key < $1.key }) { try root.write("trained_" + k, v) }
       let at = try createRaw(in: root, ModelFile.dataset, bytes: bytes.count)
       try file.close()
@@ -48,13 +49,13 @@ public struct ModelFile: Sendable {
   ///
   /// - Throws: `Failure(.model)` by way of `AgreedError`, on all ranks: missing, truncated, no model, or not what its hash says.
   /// - Collective: all ranks.
-  public static func read(_ path: String, ranks: borrowing Communicator) throws -> Network {
+  public static func read(_ path: String, ranks: borrowing Communicator) throws -> LearnedModel {
     let isFirst = ranks.rank == 0
     let bytes = try ranks.broadcast(try ranks.agree { isFirst ? try contents(path) : [] })
-    return try ranks.agree { try Network(serialised: bytes) }
+    return try ranks.agree { try LearnedModel(serialised: bytes) }
   }
 
-  /// The canonical bytes of the network in a file. Local.
+  /// The canonical bytes of the model in a file. Local.
   static func contents(_ path: String) throws -> [UInt8] {
     guard access(path, R_OK) == 0 else { throw Failure(.model, "model '\(path)' cannot be read: \(String(cString: strerror(errno)))") }
     let file = try? File.open(path), root = try? file?.object("/")
@@ -62,56 +63,55 @@ public struct ModelFile: Sendable {
       throw Failure(.model, "'\(path)' is no whole model file of this version")
     }
     let bytes = values.map { UInt8(min(max($0, 0), 255)) }
-    guard let network = try? Network(serialised: bytes), root.string("hash") == network.hashText else {
-      throw Failure(.model, "model '\(path)' is damaged: its network is not the one of its hash")
+    guard let model = try? LearnedModel(serialised: bytes), root.string("hash") == model.hashText else {
+      throw Failure(.model, "model '\(path)' is damaged: what it holds is not what its hash says")
     }
     return bytes
   }
 }
 
-/// Where the networks that containers name come from.
+/// Where the models that containers name come from.
 enum ModelShelf {
   static let suffix = ".aldm"
 
-  /// Adds the networks of model files to those that a container's fields may name.
+  /// Adds the models of files to those that a container's fields may name.
   ///
   /// - Collective: all ranks.
   static func add(_ paths: [String], to reader: ContainerReader, ranks: borrowing Communicator) throws {
     for p in paths {
-      let n = try ModelFile.read(p, ranks: ranks)
-      reader.networks[n.hash] = n
+      let m = try ModelFile.read(p, ranks: ranks)
+      reader.models[m.hash] = m
     }
   }
 
-  /// The network of a field: from the header, the files given, or a model file in the folder of the container.
+  /// The model of a field: from the header, the files given, or a model file in the folder of the container.
   ///
-  /// - Throws: `Failure(.model)`, on all ranks: there is none with the hash; `.corrupt`: it does not suit the field.
+  /// - Throws: `Failure(.model)`, on all ranks: there is none with the hash; `.corrupt`: it does not suit the field or its member.
   /// - Collective: all ranks.
-  static func network(
-    _ reference: NetworkReference?, beside reader: ContainerReader, _ d: FieldDescription, needed what: String, ranks: borrowing Communicator
-  ) throws -> Network? {
-    guard let reference else { return nil }
-    let network: Network
+  static func model(of coding: FieldCoding, beside reader: ContainerReader, _ d: FieldDescription, needed what: String, ranks: borrowing Communicator) throws -> LearnedModel? {
+    guard let reference = coding.network else { return nil }
+    let model: LearnedModel
     switch reference {
-    case .inline(let n): network = n
+    case .inline(let n): model = .network(n)
     case .stored(let hash):
-      if reader.networks[hash] == nil {
+      if reader.models[hash] == nil {
         let isFirst = ranks.rank == 0, path = reader.path
         let bytes = try ranks.broadcast(isFirst ? found(hash, in: folder(of: path)) : [])
         guard !bytes.isEmpty else {
           throw Failure(.model, "\(what) needs the model \(Network.text(of: hash)), which is neither given by --model nor a \(suffix) file beside the container")
         }
-        reader.networks[hash] = try ranks.agree { try Network(serialised: bytes) }
+        reader.models[hash] = try ranks.agree { try LearnedModel(serialised: bytes) }
       }
-      network = reader.networks[hash]!
+      model = reader.models[hash]!
     }
-    guard network.shape.suits(d.grid, components: d.components) else { throw Failure(.corrupt, "\(what): its network is made for other fields") }
-    return network
+    let isAutoencoder = if case .autoencoder = model { true } else { false }
+    guard isAutoencoder == (coding.member == .autoencoder), model.suits(d.grid, components: d.components) else { throw Failure(.corrupt, "\(what): its model is made for other fields") }
+    return model
   }
 
   private static func folder(of path: String) -> String { path.lastIndex(of: "/").map { String(path[...$0]) } ?? "./" }
 
-  /// Bytes of the network with a hash among the model files of a folder; empty: none.
+  /// Bytes of the model with a hash among the model files of a folder; empty: none.
   private static func found(_ hash: UInt64, in folder: String) -> [UInt8] {
     guard let d = opendir(folder) else { return [] }
     defer { closedir(d) }
@@ -121,7 +121,7 @@ enum ModelShelf {
       if name.hasSuffix(suffix) { names.append(name) }
     }
     for n in names.sorted() {
-      if let bytes = try? ModelFile.contents(folder + n), let network = try? Network(serialised: bytes), network.hash == hash { return bytes }
+      if let bytes = try? ModelFile.contents(folder + n), let model = try? LearnedModel(serialised: bytes), model.hash == hash { return bytes }
     }
     return []
   }
