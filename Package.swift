@@ -88,7 +88,7 @@ if !torchIncludes.isEmpty {
   package.targets += [
     .target(name: "CTorch", cxxSettings: [.unsafeFlags(torchIncludes.flatMap { ["-isystem", $0] })],
             linkerSettings: [.unsafeFlags(torchLinking), .linkedLibrary("torch"), .linkedLibrary("torch_cpu"), .linkedLibrary("c10")]),
-    .executableTarget(name: "Training", dependencies: ["CTorch", "Compressor"]),
+    .executableTarget(name: "Training", dependencies: ["CTorch", "Compressor", "LatentGeometry"]),
     .testTarget(name: "TrainingTests", dependencies: ["Training", "CTorch", "Compressor", "Support"]),
   ]
 }

@@ -14,7 +14,7 @@ enum Checkpoint {
       let file = try File.create(temporary)
       try file.object("/").write("options", key(o))
       for (n, v) in zip(names, [s.parameters, s.first, s.second, s.best]) { try writeNumbers(in: file, n, shape: [v.count], v) }
-      let rest = [Double(s.epoch), Double(s.updates), Double(s.sinceBest), s.bestValue]
+      let rest = [Double(s.epoch), Double(s.updates), Double(s.sinceBest), s.bestValue, s.multiplier, s.divergence]
       try writeNumbers(in: file, "course", shape: [rest.count], rest)
       try file.close()
       guard rename(temporary, path) == 0 else { throw Failure(.inputOutput, String(cString: strerror(errno))) }
@@ -39,9 +39,10 @@ enum Checkpoint {
         guard let v = try? file.object("/" + n).values(), v.count == initial.parameters.count, v.allSatisfy(\.isFinite) else { throw damaged }
         arrays.append(v)
       }
-      guard let course = try? file.object("/course").values(), course.count == 4, course[0] >= 0, course[0] < 0x1p31, course[1] >= 0, course[1] < 0x1p52, course[2] >= 0, course[2] < 0x1p31 else { throw damaged }
+      guard let course = try? file.object("/course").values(), course.count == 6, course[0] >= 0, course[0] < 0x1p31, course[1] >= 0, course[1] < 0x1p52, course[2] >= 0, course[2] < 0x1p31, course[4] > 0, course[4].isFinite, course[5].isFinite else { throw damaged }
       (s.parameters, s.first, s.second, s.best) = (arrays[0], arrays[1], arrays[2], arrays[3])
       (s.epoch, s.updates, s.sinceBest, s.bestValue) = (Int(course[0]), Int(course[1]), Int(course[2]), course[3])
+      (s.multiplier, s.divergence) = (course[4], course[5])
       return s
     }
   }

@@ -9,20 +9,22 @@ struct TrainingLog: Codable {
     /// Mean of the loss over the batches; null before the first epoch.
     var loss: Double?
     var validation: Double
-    /// D and P of the validation over those without a network.
+    /// D and P of the validation over those without a network, or of the principal components.
     var terms: [Double]
-    /// dB that the network takes from the squared error of the validation.
+    /// dB that has been taken from the squared error of the validation.
     var gain: Double
+    /// Codes: bits per value of the validation, dB, the factor on D and P.
+    var rate: Double?, psnr: Double?, multiplier: Double?
     var seconds: Double
   }
   let options: TrainOptions
   let ranks: Int, parameters: Int
   /// Blocks learned from.
   var blocks = 0
-  /// Bits per value of the transform alone.
+  /// Bits per value of the transform alone, or of the principal components.
   var points: [Point] = []
   var epochs: [Epoch] = []
-  var hash = ""
+  var hash = "", outcome = ""
   var torch = ""
 
   var json: String {

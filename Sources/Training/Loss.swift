@@ -17,22 +17,18 @@ struct Loss {
   let device: Int32
   private var objective = ctorch_objective()
   /// lambda_D, then lambda_P.
-  let weights: [Double]
+  var weights: [Double] { didSet { objective.weigh(weights) } }
 
   /// - Parameter axes: component that belongs to axis z, y, x.
   init(_ o: TrainOptions, shape: Network.Shape, axes: [Int]) {
     self.shape = shape
     device = Int32(o.device)
-    weights = [o.distortion] + TrainOptions.observables.map { o.physics[$0] ?? 0 }
-    objective.distortion = weights[0]
-    objective.box = Int32(o.box)
-    objective.axes = (Int32(axes[0]), Int32(axes[1]), Int32(axes[2]))
-    withUnsafeMutableBytes(of: &objective.physics) { p in for k in 1..<Loss.terms { p.bindMemory(to: Double.self)[k - 1] = weights[k] } }
+    weights = o.weights(at: 1)
+    objective = ctorch_objective(o, axes: axes)
+    objective.weigh(weights)
   }
   /// Denominators; 0: the term does not count.
-  mutating func normalise(by scale: [Double]) {
-    withUnsafeMutableBytes(of: &objective.scale) { p in for k in 0..<Loss.terms { p.bindMemory(to: Double.self)[k] = scale[k] } }
-  }
+  mutating func normalise(by scale: [Double]) { objective.normalise(by: scale) }
 
   /// Numerators over the examples; adds the gradient where one is wanted.
   ///
@@ -64,6 +60,24 @@ struct Loss {
     var n = ctorch_network(
       components: Int32(shape.components), dimensions: Int32(shape.dimensions), patch: Int32(shape.patch), width: Int32(shape.width), blocks: Int32(shape.blocks))
     return try body(&n)
+  }
+}
+
+extension ctorch_objective {
+  /// - Parameter axes: component that belongs to axis z, y, x.
+  init(_ o: TrainOptions, axes: [Int]) {
+    self.init()
+    box = Int32(o.box)
+    self.axes = (Int32(axes[0]), Int32(axes[1]), Int32(axes[2]))
+  }
+  /// lambda_D, then lambda_P.
+  mutating func weigh(_ weights: [Double]) {
+    distortion = weights[0]
+    withUnsafeMutableBytes(of: &physics) { p in for k in 1..<Loss.terms { p.bindMemory(to: Double.self)[k - 1] = weights[k] } }
+  }
+  /// Denominators; 0: the term does not count.
+  mutating func normalise(by scale: [Double]) {
+    withUnsafeMutableBytes(of: &self.scale) { p in for k in 0..<Loss.terms { p.bindMemory(to: Double.self)[k] = scale[k] } }
   }
 }
 

@@ -39,18 +39,25 @@ import MPI
     let first = ranks.rank == 0
     func say(_ line: String) { if first, !o.quiet { emit(line + "\n", to: 2) } }
     try ranks.agree { try Torch.check(ctorch_threads(1), "threads") }
-    var trainer = try Trainer(o, ranks: ranks, say: say)
+    if o.timed != nil { return try Timing.run(o, ranks: ranks, say: say) }
+    var trainer: any Learner
+    if o.kind == .network { trainer = try CorrectionTrainer(o, ranks: ranks, say: say) } else { trainer = try CodeTrainer(o, ranks: ranks, say: say) }
     var log = trainer.log
     log.torch = String(cString: ctorch_version())
     func save() throws { if let path = o.report { try ranks.agree { if first { try replace(path, with: log.json) } } } }
     let start = now()
     func record(_ loss: Double?) throws {
-      let terms = try trainer.validated(ranks: ranks), value = trainer.weighted(terms)
-      guard value.isFinite else { throw Failure(.inputOutput, "the validation is not finite after epoch \(trainer.state.epoch)") }
-      trainer.judge(value)
-      let e = TrainingLog.Epoch(epoch: trainer.state.epoch, loss: loss, validation: value, terms: terms, gain: -10 * log10(terms[0]), seconds: now() - start)
+      let v = try trainer.validated(ranks: ranks)
+      guard v.value.isFinite else { throw Failure(.inputOutput, "the validation is not finite after epoch \(trainer.state.epoch)") }
+      var e = TrainingLog.Epoch(epoch: trainer.state.epoch, loss: loss, validation: v.value, terms: v.terms, gain: -10 * log10(v.terms[0]), seconds: now() - start)
+      (e.rate, e.psnr) = (v.rate, v.psnr)
+      if v.rate != nil { e.multiplier = trainer.state.multiplier }
+      trainer.judge(v)
       log.epochs.append(e)
-      say("epoch \(e.epoch)/\(o.epochs)  loss \(loss.map { text($0) } ?? "-")  validation \(text(value))  \(text(e.gain)) dB  \(text(e.seconds)) s")
+      var line = "epoch \(e.epoch)/\(o.epochs)  loss \(loss.map(rounded) ?? "-")  validation \(rounded(v.value))"
+      if let r = v.rate, let p = v.psnr { line += "  \(rounded(r)) bits/value  \(rounded(p)) dB" } else { line += "  \(rounded(e.gain)) dB" }
+      for (k, name) in TrainOptions.observables.enumerated() where o.physics[name] != nil { line += "  \(name) \(rounded(v.terms[k + 1]))" }
+      say(line + "  \(rounded(e.seconds)) s")
     }
     if let path = o.checkpoint, let known = try Checkpoint.read(path, o, like: trainer.state, ranks: ranks) {
       trainer.resume(from: known)
@@ -61,28 +68,23 @@ import MPI
       if let path = o.checkpoint { try ranks.agree { if first { try Checkpoint.write(trainer.state, o, to: path) } } }
       try save()
     }
-    let network = trainer.network(), terms = try trainer.validated(network, ranks: ranks)
-    log.hash = network.hashText
+    let (model, words) = try trainer.model(ranks: ranks)
+    log.hash = model.hashText
+    log.outcome = words
     try save()
-    var notes = ["options": o.text, "ranks": String(ranks.size), "epochs": String(trainer.state.epoch), "libtorch": log.torch]
-    notes["validation"] = "gain \(text(-10 * log10(terms[0]))) dB of squared error, rounded weights"
     // Where the data lay is nobody's business.
     var told = o
     told.input = String(o.input.split(separator: "/").last ?? "")
     (told.output, told.checkpoint, told.report) = ("", nil, nil)
-    notes["options"] = told.text
-    try ranks.agree { if first { try ModelFile(network, notes: notes, licence: o.licence).write(o.output) } }
-    say("\(o.output)  \(network.hashText)  \(network.serialised.count) bytes  \(text(-10 * log10(terms[0]))) dB")
+    let notes = ["options": told.text, "ranks": String(ranks.size), "epochs": String(trainer.state.epoch), "libtorch": log.torch, "validation": words]
+    try ranks.agree { if first { try ModelFile(model, notes: notes, licence: o.licence).write(o.output) } }
+    say("\(o.output)  \(model.hashText)  \(model.serialised.count) bytes  \(words)")
   }
 
   private static func now() -> Double {
     var t = timespec()
     clock_gettime(CLOCK_MONOTONIC, &t)
     return Double(t.tv_sec) + Double(t.tv_nsec) * 1e-9
-  }
-  private static func text(_ v: Double) -> String {
-    let s = (v * 1e4).rounded() / 1e4
-    return "\(s)"
   }
   private static func emit(_ text: String, to descriptor: Int32) { _ = Array(text.utf8).withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) } }
   private static func replace(_ path: String, with text: String) throws {
@@ -92,3 +94,6 @@ import MPI
     guard fclose(f) == 0, written, rename(temporary, path) == 0 else { throw Failure(.inputOutput, "cannot write '\(path)'") }
   }
 }
+
+/// Four decimals.
+func rounded(_ v: Double) -> String { v.isFinite ? "\((v * 1e4).rounded() / 1e4)" : "\(v)" }

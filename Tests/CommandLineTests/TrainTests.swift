@@ -18,6 +18,20 @@ import Testing
       #expect(!o.timedOut && !o.crashed && o.status == status, "\(words) on \(ranks) ranks: status \(o.status)\n\(o.stdout)\(o.stderr)")
       return o
     }
+    /// Runs `words` with one rank, interrupts it as soon as the file is there, and runs it again to its end.
+    func interrupted(_ words: String, until file: String) throws {
+      let process = Process()
+      process.executableURL = Launcher.product("alidade")
+      process.arguments = words.split(separator: " ").map { $0.first == "@" ? path(String($0.dropFirst())) : String($0) }
+      process.environment = ProcessInfo.processInfo.environment.merging(["OMPI_MCA_btl": "self", "OMPI_MCA_ess_singleton_isolated": "1"]) { $1 }
+      try process.run()
+      while process.isRunning, !FileManager.default.fileExists(atPath: path(file)) { usleep(10_000) }
+      kill(process.processIdentifier, SIGUSR1)
+      process.waitUntilExit()
+      #expect([75, 0].contains(process.terminationStatus))
+      _ = try run(words)
+    }
+    func bytes(_ name: String) throws -> Data { try Data(contentsOf: folder.appendingPathComponent(name)) }
     func epochs(_ name: String) throws -> [[String: Any]] {
       let root = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: folder.appendingPathComponent(name))) as? [String: Any])
       return try #require(root["epochs"] as? [[String: Any]])
@@ -50,17 +64,8 @@ import Testing
     for (x, y) in zip(a, try place.validation("b.json")) { #expect(abs(x - y) < 1e-3 * x, "\(x) on one rank, \(y) on two") }
     #expect(try place.validation("b.json") == place.validation("c.json"))
     // Interrupted and continued, as if nothing had been.
-    let process = Process()
-    process.executableURL = Launcher.product("alidade")
-    process.arguments = (TrainTests.words + " --epochs 4 -o @d.aldm --report @d.json --checkpoint @d.ck").split(separator: " ").map { $0.first == "@" ? place.path(String($0.dropFirst())) : String($0) }
-    process.environment = ProcessInfo.processInfo.environment.merging(["OMPI_MCA_btl": "self", "OMPI_MCA_ess_singleton_isolated": "1"]) { $1 }
-    try process.run()
-    while process.isRunning, !FileManager.default.fileExists(atPath: place.path("d.ck")) { usleep(10_000) }
-    kill(process.processIdentifier, SIGUSR1)
-    process.waitUntilExit()
-    #expect([75, 0].contains(process.terminationStatus))
-    _ = try place.run("\(TrainTests.words) --epochs 4 -o @d.aldm --report @d.json --checkpoint @d.ck")
-    #expect(try Data(contentsOf: place.folder.appendingPathComponent("a.aldm")) == Data(contentsOf: place.folder.appendingPathComponent("d.aldm")))
+    try place.interrupted("\(TrainTests.words) --epochs 4 -o @d.aldm --report @d.json --checkpoint @d.ck", until: "d.ck")
+    #expect(try place.bytes("a.aldm") == place.bytes("d.aldm"))
     let other = try place.run("\(TrainTests.words) --epochs 5 -o @d.aldm --checkpoint @d.ck", status: 1)
     #expect(other.stderr.contains("other options"))
     // What it made is of use.
@@ -72,12 +77,55 @@ import Testing
     let place = try Place()
     try place.snapshots()
     _ = try place.run("\(TrainTests.words) --epochs 1 -o @a.aldm --checkpoint @good.ck")
-    let good = try Data(contentsOf: place.folder.appendingPathComponent("good.ck"))
+    let good = try place.bytes("good.ck")
     let o = try place.run("train @tg.h5 -f velocity --psnr 45 --steps 2:5 --validate 5:6 --patch 1 --width 8 --batch 2 --learning-rate 1e30 -q --epochs 3 -o @b.aldm --checkpoint @b.ck", ranks: 2, status: 2)
     #expect(o.stderr.contains("not finite") && !FileManager.default.fileExists(atPath: place.path("b.aldm")))
-    #expect(try Data(contentsOf: place.folder.appendingPathComponent("good.ck")) == good)
+    #expect(try place.bytes("good.ck") == good)
     let none = try place.run("\(TrainTests.words) --epochs 1 -o @c.aldm --device cuda:99", status: 1)
     #expect(none.stderr.contains("--device cpu"))
     _ = try place.run("train @tg.h5 -f nothing --psnr 45 -o @c.aldm", status: 2)
+  }
+
+  static let code = "train @tg.h5 -f velocity --steps 2:5 --validate 5:6 --patch 4 --batch 4 -q"
+
+  @Test(.enabled(if: trainer, "alidade-train is not built: it needs libtorch (TORCH_ROOT)"), arguments: [
+    "--kind autoencoder --psnr 40 --width 16 --epochs 3 --physics box=0:0.5", "--kind sparse --psnr 40 --epochs 5", "--kind variational --psnr 40 --width 8 --epochs 3",
+  ]) func codesFromAnyNumberOfRanksAndAfterRestarts(kind: String) throws {
+    let place = try Place()
+    try place.snapshots()
+    var values: [[Double]] = []
+    for ranks in [1, 2, 4] {
+      _ = try place.run("\(TrainTests.code) \(kind) -o @a\(ranks).aldm --report @a\(ranks).json", ranks: ranks)
+      values.append(try place.validation("a\(ranks).json"))
+    }
+    #expect(values[0].count > 3 && values[0].allSatisfy { $0.isFinite && $0 > 0 }, "\(values[0])")
+    for v in values[1...] { for (x, y) in zip(values[0], v) { #expect(abs(x - y) < 5e-3 * x, "\(x) on one rank, \(y) on more") } }
+    try place.interrupted("\(TrainTests.code) \(kind) -o @d.aldm --checkpoint @d.ck", until: "d.ck")
+    #expect(try place.bytes("a1.aldm") == place.bytes("d.aldm"))
+    // What training ends at is no worse than where it began.
+    if !kind.contains("sparse") { #expect(values[0].min()! <= values[0][0]) }
+  }
+
+  @Test(.enabled(if: trainer, "alidade-train is not built: it needs libtorch (TORCH_ROOT)")) func ratesAreReached() throws {
+    let place = try Place()
+    try place.snapshots()
+    for kind in ["autoencoder --width 8 --epochs 4", "sparse --epochs 5", "variational --width 0 --epochs 4"] {
+      _ = try place.run("\(TrainTests.code) --kind \(kind) --rate 0.6 -o @a.aldm --report @a.json")
+      let root = try #require(try JSONSerialization.jsonObject(with: place.bytes("a.json")) as? [String: Any])
+      let outcome = try #require(root["outcome"] as? String), rate = try #require(outcome.split(separator: " ").first.flatMap { Double($0) })
+      #expect(abs(rate / 0.6 - 1) < 0.02, "\(kind): \(outcome)")
+    }
+  }
+
+  @Test(.enabled(if: trainer, "alidade-train is not built: it needs libtorch (TORCH_ROOT)")) func codesStopAtALossThatIsNoNumber() throws {
+    let place = try Place()
+    try place.snapshots()
+    let words = "\(TrainTests.code) --kind autoencoder --psnr 40 --width 8 -o @b.aldm --checkpoint @b.ck"
+    let o = try place.run("\(words) --learning-rate 1e30 --epochs 3", ranks: 2, status: 2)
+    #expect(o.stderr.contains("not finite") && !FileManager.default.fileExists(atPath: place.path("b.aldm")))
+    for wrong in ["--rate 1", "--kind autoencoder --psnr 40,50", "--kind code --psnr 40", "--kind sparse --psnr 40 --structure groups:1", "--psnr 40 --latents 4", "--kind sparse --psnr 40 --quantise round",
+                  "--kind variational --psnr 40 --capacity 2:1:square", "--psnr 40 --physics box=1:0"] {
+      _ = try place.run("\(TrainTests.code) \(wrong) -o @c.aldm", status: 1)
+    }
   }
 }

@@ -165,6 +165,26 @@ expect "same container as in the campaign" "$(cmp one.ald calm.out/flow.0001.ald
 expect "the wrong launch is exit 6" "$(field "$wrong" ExitCode)" 6:0
 expect "and leaves nothing" "$(find . -maxdepth 1 -name 'wrong.ald*' | wc -l)" 0
 expect "scaling.sbatch, rows" "$(wc -l <scale/scaling.csv)" 3
+
+# 5 Training, undisturbed and warned in the middle: requeues itself, goes on from the checkpoint, ends with the same model.
+if [ -x "$bin/alidade-train" ]; then
+  "$SOLVER" --n 32 --re 400 --time 6 --every 1 --perturb 0.1 --single-file --quiet --output tg.h5 >/dev/null
+  export OPTIONS="--steps 2:5 --validate 5:6 --patch 1 --width 8 --batch 2 --learning-rate 0.01 --epochs 12 --patience 12" INPUT=$place/tg.h5 FIELD=velocity PSNR=45
+  calm=$(MODEL=$place/calm.aldm sbatch --parsable --ntasks=2 --output=train-calm.log "$root/jobscripts/train.sbatch")
+  until_done "$calm"
+  expect "train.sbatch" "$(field "$calm" ExitCode)" 0:0
+  job=$(MODEL=$place/rough.aldm sbatch --parsable --ntasks=2 --output=train-rough.log "$root/jobscripts/train.sbatch")
+  for _ in $(seq 600); do [ -f rough.aldm.checkpoint ] && break; sleep 0.1; done
+  scancel --signal=USR1 --batch "$job"
+  for _ in $(seq 100); do [ "$(field "$job" Restarts)" = 1 ] && break; sleep 0.2; done
+  expect "training requeued after USR1" "$(field "$job" Restarts)" 1
+  restart "$job"
+  until_done "$job"
+  expect "training goes on" "$(grep -c 'goes on after epoch' train-rough.log)" 1
+  expect "the same model" "$(cmp calm.aldm rough.aldm && echo same)" same
+else
+  say "skipped: train.sbatch; no alidade-train was built (libtorch, TORCH_ROOT)"
+fi
 if [ "$bad" -gt 0 ]; then
   for f in *.log *.out; do [ -f "$f" ] && { echo "--- $f"; tail -n 25 "$f"; }; done
 fi

@@ -30,7 +30,7 @@ import Testing
     let grid = Grid(shape: dimensions == 3 ? Index3(16, 16, 16) : Index3(1, 48, 48), periodic: .init(true, true, true))
     let tiles = try TrainingTests.tiles(shape, grid)
     var o = TrainOptions(input: "", output: "", field: "")
-    for (k, name) in TrainOptions.observables.enumerated() { o.physics[name] = 0.3 + 0.2 * Double(k) }
+    for (k, name) in TrainOptions.observables.enumerated() { o.physics[name] = TrainingSchedule(0.3 + 0.2 * Double(k)) }
     o.box = 4
     var loss = Loss(o, shape: shape, axes: dimensions == 3 ? [2, 1, 0] : [-1, 1, 0])
     var e = Examples(tiles)
@@ -86,7 +86,7 @@ import Testing
     let shape = Network.Shape(components: 1, dimensions: 2, patch: 2, width: 4, blocks: 0), grid = Grid(shape: Index3(1, 48, 48))
     let tiles = try TrainingTests.tiles(shape, grid)
     var o = TrainOptions(input: "", output: "", field: "")
-    o.physics["vorticity"] = 1
+    o.physics["vorticity"] = TrainingSchedule(1)
     var loss = Loss(o, shape: shape, axes: [-1, -1, -1]), e = Examples(tiles)
     e.add(tiles, 0)
     loss.normalise(by: [1, 1, 1, 1, 1, 1])

@@ -1,6 +1,6 @@
 // What training needs of libtorch: value and gradient of the loss of a network, as functions of flat arrays.
 //
-// The network is that of Sources/Codecs/Learned/Network.swift; parameters are ordered as its `Shape.parameterCount` says. Arrays are C order,
+// Networks behind transforms are those of Sources/Codecs/Learned/Network.swift; parameters are ordered as its `Shape.parameterCount` says. Arrays are C order,
 // binary32. Functions return 0, or -1 with a message in `ctorch_error` (one per thread); no exception passes.
 #pragma once
 #include <stdint.h>
@@ -36,6 +36,44 @@ int ctorch_loss(const ctorch_network *, const float *parameters, const ctorch_ex
                 double *numerators, float *gradient);
 // Corrected values, [count][component][z][y][x].
 int ctorch_forward(const ctorch_network *, const float *parameters, const ctorch_examples *, int32_t device, float *corrected);
+
+// Codes of patches: an analysis, latents that are rounded, a synthesis. Of a patch of `patch`^dimensions cells with all components, u (values without their
+// mean, over their scale), y = basis u are coordinates of decreasing variance, and
+//
+//     z = A y + a + A_2 r(A_1 y + a_1)          t = z / step          y^ = S z^ + s + S_2 r(S_1 z^ + s_1)          u^ = basis^T y^
+//
+// with z^ what quantisation leaves of t, times the step. Parameters, one after the other: A [latent][input], a; where before > 0: A_1, a_1, A_2; S [input][latent],
+// s; where behind > 0: S_1, s_1, S_2; the logarithms of the steps; densities of t: `mixtures` logits, then means, then logarithms of scales, each [latent][mixture].
+enum { CTORCH_FACTORIZED, CTORCH_SPARSE, CTORCH_VARIATIONAL };
+typedef struct ctorch_code {
+  int32_t kind, components, dimensions, patch, inputs, latents, before, behind, mixtures;
+  const float *basis;              // [inputs][channels], orthonormal rows; NULL: the unit matrix
+  // Sparse codes. With lambda / 2 = `threshold` `costs` steps, the penalty is lambda |t| over latents, or over the norms of groups of latents.
+  // `solve` > 0: S has columns of norm 1, there are no hidden layers, and t minimises |y - s - S t|^2 + penalty: so many steps of FISTA. Else t is what
+  // the analysis gives, shrunken towards 0 as the minimum would be for orthogonal S; or, `smooth` > 0, as it is under lambda sqrt(t^2 + smooth^2).
+  // Rounded latents and `debias`: no shrinkage is left on what is not 0; solved values are fitted anew, others do not move the analysis.
+  const float *costs;              // [latents]; NULL: all 1
+  double threshold, smooth;
+  int32_t group, solve, debias;
+} ctorch_code;
+
+// Blocks of whole patches.
+typedef struct ctorch_blocks {
+  int32_t count, extents[3];
+  const float *values;             // [count][component][z][y][x]
+  const float *noise;              // [count][patch][latent]; NULL: latents are rounded (gradients pass as if they were not)
+} ctorch_blocks;
+
+// Numerators: [R, D, P_0, ...]. R: bits under the density (factorized), the divergence of posterior and prior in bits (variational), or the sum of costs |t| (sparse).
+// Adds the gradient of rate * R + lambda_D D + ... to `gradient` where that is not NULL. `symbols`, where not NULL: rounded latents [patch][latent].
+int ctorch_code_loss(const ctorch_code *, const float *parameters, const ctorch_blocks *, double rate, const ctorch_objective *, int32_t device,
+                     double *numerators, float *gradient, int32_t *symbols);
+// Latents before quantisation, [patch][latent]: z, not over the step.
+int ctorch_code_analysis(const ctorch_code *, const float *parameters, const ctorch_blocks *, int32_t device, float *latents);
+// Values of latents z^, [count][component][z][y][x].
+int ctorch_code_synthesis(const ctorch_code *, const float *parameters, const ctorch_blocks *, const float *latents, int32_t device, float *values);
+// Adds u u^T [channels][channels] and then u to `sums`, over the patches of blocks.
+int ctorch_code_moments(const ctorch_code *, const ctorch_blocks *, double *sums);
 
 // Threads of every operation of this process.
 int ctorch_threads(int32_t count);

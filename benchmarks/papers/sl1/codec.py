@@ -15,7 +15,9 @@ import h5py
 import numpy as np
 import xxhash
 
-from sl1 import N, STEP, Sparse, chi2, counts, scattering, stabilised
+from sl1 import N, Sparse, chi2, counts, scattering, stabilised
+
+STEP = 6.0                  # of the values of the codes, in counting noise of a pixel
 
 
 def number(v):
