@@ -172,6 +172,16 @@ int32_t ald_spectral_shell(const double metric[3], int64_t jz, int64_t jy, int64
   return r < 1073741824.0 ? (int32_t)r : 1 << 30;
 }
 
+ALD_CLONES void ald_spectral_shells(const double metric[3], int64_t jz, int64_t jy, int64_t jx, size_t count, int32_t most, int32_t *shell) {
+  const double z = (double)jz * metric[0], y = (double)jy * metric[1], plane = z * z + y * y, limit = (double)most, m = metric[2];
+  const int32_t first = (int32_t)jx;
+  for (size_t i = 0; i < count; i++) {
+    const double x = (double)(first + (int32_t)i) * m;
+    const double r = root(plane + x * x) + 0.5;
+    shell[i] = (int32_t)(r < limit ? r : limit);
+  }
+}
+
 void ald_spectral_range(const ald_spectral_piece *p, int64_t jz, int64_t jy, int64_t *first, int64_t *end) {
   int64_t a = p->lower[2], b = a + p->extent[2];
   // Of the planes j_x = 0 and n / 2, which hold both modes of a pair, the half with j_z > 0, or j_y > 0 where j_z is its own partner.

@@ -57,7 +57,9 @@ package final class FieldEncoder {
   var outlierBound: Double? { target.pointwise ?? (response == nil ? nil : target.absolute) }
 
   /// Steps of the bands, where observables are to be kept.
-  var shaping: Shaping?
+  var shaping: Shaping? {
+    didSet { if shaping?.isPlain ?? false { shaping = nil } }
+  }
   /// What coded the field by its modes, where decoded values are kept or it was only tried.
   var spectral: SpectralEncoder?
   /// As many bytes of side information as the header will hold.

@@ -38,12 +38,15 @@ public struct FieldBound: Hashable, Sendable {
   public init(name: String, bound: ErrorBound) { self.name = name; self.bound = bound }
 }
 
-/// `--keep OBSERVABLE:ERROR`: the relative L2 error over the observable's values is at most `error`.
+/// `--keep OBSERVABLE:ERROR`: the relative L2 error over the observable's values is at most `error`; `--keep-restored`: in the restored view.
 public struct KeepTarget: Hashable, Sendable {
   /// `[FIELD/]NAME[(...)]`.
   public var observable: String
   public var error: Double
-  public init(observable: String, error: Double) { self.observable = observable; self.error = error }
+  /// Of what `decompress --restore` gives, not of the plain decode.
+  public var restored = false
+  public init(observable: String, error: Double, restored: Bool = false) { self.observable = observable; self.error = error; self.restored = restored }
+  var option: String { restored ? "--keep-restored" : "--keep" }
 }
 
 /// How to read an input that is not a container.

@@ -77,9 +77,17 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
   let plan = try ObservationPlan(o.observe, input.fields, positions: input.positions, ranks: ranks)
   let keep = try ranks.agree {
     let keep = try o.keep.map { try KeepRequest($0, ObservationPlan.catalogue(o.observe)) }
-    for k in keep { try k.check(input.fields) }
+    for (i, k) in keep.enumerated() {
+      try k.check(input.fields)
+      if let other = keep[..<i].first(where: k.contradicts) {
+        throw Failure(.usage, "\(k.asked.option) \(k.specification) has two targets, \(other.asked.error) and \(k.asked.error)")
+      }
+    }
     for f in input.fields {
       let bound = o.bound(for: f.name), kept = try keptObservables(keep, f, bound: bound)
+      if kept.contains(where: \.restored), restorationKinds(o.restoration, f).isEmpty {
+        throw Failure(.usage, "--keep-restored is for restored views; give --restoration with it, of kinds that suit \(f.name)")
+      }
       if o.maximumPSNRLoss != nil, !kept.isEmpty, bound.kind != "rate" {
         throw Failure(.usage, "--max-psnr-loss limits what --keep costs at a held --rate; --\(bound.kind) holds the fidelity of \(f.name) itself")
       }

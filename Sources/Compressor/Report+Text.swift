@@ -106,6 +106,11 @@ extension ObservableReport {
     row("at weight 1", "\(short(a.predictedGainDB)) dB better for \(short(a.predictedCostDB)) dB of PSNR or \(short(a.predictedCostBits)) bits/value\(interval(a.predictedCostCI))")
     row("largest gain (AM/GM)", "\(a.maxGainDB.isFinite ? short(a.maxGainDB) : "unlimited") dB\(interval(a.maxGainCI))")
     row("CV^2", short(a.cv2) + interval(a.cv2CI))
+    if let l = a.laws {
+      func told(_ name: String, _ w: Alignment.Laws.Law?) -> String? { w.map { "\(name) \(short($0.gainDB)) for \(short($0.costDB))\(interval($0.costCI))" } }
+      row("laws A, B, C", [told("A", l.high), told("B", l.soft), told("C", l.hard)].compactMap { $0 }.joined(separator: ", ") + " dB")
+      row("lower bound", "at equal weights D or P stays \(short(l.boundDB)) dB\(interval(l.boundCI)) above its best (Minkowski)")
+    }
     row("overlap", a.overlap.isFinite ? "\(short(a.overlap))\(interval(a.ci)) of \(a.k) dimensions, chance \(short(a.chance))" : "undefined")
     return out
   }

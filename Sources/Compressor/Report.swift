@@ -181,8 +181,9 @@ public struct ObservableReport: Codable, Equatable, Sendable {
   @Number public var predictedError: Double = .nan
   /// The same of what `decompress --restore` gives; where a restored view is stored.
   public var restoredError: Double?
-  /// What `--keep` asked for.
+  /// What `--keep` asked for, and `--keep-restored` of the restored view.
   @Number public var target: Double = .nan
+  public var restoredTarget: Double?
   @OrNull public var alignment: Alignment?
   /// Every value, where there are 2 to 1024 that are no field (spectra, densities, profiles, averages); scaled as the observable scales them.
   public var values: Values?
@@ -214,17 +215,19 @@ public struct ObservableReport: Codable, Equatable, Sendable {
     @Numbers public var cv2CI: [Double] = []
     @Numbers public var maxGainCI: [Double] = []
     @Numbers public var predictedCostCI: [Double] = []
+    /// Every form of the law; from `align` only.
+    public var laws: Laws?
     /// What to do; from `align` only.
     public var verdict = ""
     public init() {}
     enum CodingKeys: String, CodingKey {
-      case overlap, chance, ci, k, rateOverlap = "rate_overlap", cv2, verdict, maxGainDB = "max_gain_db", predictedCostDB = "predicted_cost_db"
+      case overlap, chance, ci, k, rateOverlap = "rate_overlap", cv2, laws, verdict, maxGainDB = "max_gain_db", predictedCostDB = "predicted_cost_db"
       case predictedGainDB = "predicted_gain_db", predictedCostBits = "predicted_cost_bits"
       case tenfoldCostDB = "tenfold_cost_db", tenfoldCostBits = "tenfold_cost_bits"
       case cv2CI = "cv2_ci", maxGainCI = "max_gain_ci", predictedCostCI = "predicted_cost_ci"
     }
   }
-  enum CodingKeys: String, CodingKey { case name, units, original, decoded, error, predictedError = "predicted_error", restoredError = "restored_error", target, alignment, values }
+  enum CodingKeys: String, CodingKey { case name, units, original, decoded, error, predictedError = "predicted_error", restoredError = "restored_error", target, restoredTarget = "restored_target", alignment, values }
 }
 
 /// How the result came about; may differ from run to run.

@@ -22,6 +22,8 @@ struct Shaping {
     scaler = BandScaler(self.weights, transform)
     self.stepRatio = stepRatio
   }
+  /// Weight 0: nothing differs from a plain coding.
+  var isPlain: Bool { weights == nil && refinement == nil && aim == 1 && change == nil && fixed == nil }
   var weighted: BandScaler? { weights != nil ? scaler : nil }
 }
 

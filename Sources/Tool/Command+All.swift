@@ -58,6 +58,7 @@ extension Command {
       .flag("dry-run", "measure everything, write nothing"),
       Option(long: "codec", kind: .value("NAME"), hidden: true),
       .value("keep", "SPEC:TARGET", "relative error of an observable <= TARGET", repeats: true),
+      .value("keep-restored", "SPEC:TARGET", "the same of what --restore gives", repeats: true),
       .value("max-psnr-loss", "DB", "what --keep may cost at a held --rate"),
       .value("restoration", "KINDS", "for --restore: totals,spectrum,divergence,band"),
     ] + common
@@ -88,7 +89,7 @@ extension Command {
     o.noClobber = a.has("no-clobber")
     o.dryRun = dryRun
     o.codec = a.last("codec")
-    o.keep = try keepTargets(a.all("keep"))
+    o.keep = try keepTargets(a.all("keep"), restored: false) + keepTargets(a.all("keep-restored"), restored: true)
     if let text = a.last("max-psnr-loss") {
       if o.keep.isEmpty { throw Failure(.usage, "--max-psnr-loss limits what --keep costs; give --keep with it") }
       o.maximumPSNRLoss = try positive(text, for: "--max-psnr-loss")

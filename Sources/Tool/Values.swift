@@ -112,15 +112,16 @@ func periodic(_ text: String) throws(Failure) -> PeriodicAxes {
 }
 
 /// `SPEC:TARGET`s, split at the last colon.
-func keepTargets(_ texts: [String]) throws(Failure) -> [KeepTarget] {
+func keepTargets(_ texts: [String], restored: Bool) throws(Failure) -> [KeepTarget] {
+  let option = restored ? "--keep-restored" : "--keep"
   var out: [KeepTarget] = []
   for text in texts {
     guard let colon = text.lastIndex(of: ":"), colon != text.startIndex, Double(text[text.index(after: colon)...]) != nil else {
-      throw Failure(.usage, "--keep needs SPEC:TARGET, such as box16:1e-6, not '\(text)'")
+      throw Failure(.usage, "\(option) needs SPEC:TARGET, such as box16:1e-6, not '\(text)'")
     }
-    let k = KeepTarget(observable: String(text[..<colon]), error: try positive(String(text[text.index(after: colon)...]), for: "--keep \(text[..<colon])"))
+    let k = KeepTarget(observable: String(text[..<colon]), error: try positive(String(text[text.index(after: colon)...]), for: "\(option) \(text[..<colon])"), restored: restored)
     if let other = out.first(where: { $0.observable == k.observable }) {
-      throw Failure(.usage, "--keep \(k.observable) has two targets, \(other.error) and \(k.error)")
+      throw Failure(.usage, "\(option) \(k.observable) has two targets, \(other.error) and \(k.error)")
     }
     out.append(k)
   }

@@ -154,6 +154,8 @@ let inputs: [Case] = [
   Case("decompress DIR/tiny.ald -o DIR/y.h5 --region 0:4,0:4,0:9", 1, "0:9", "not inside 0:4"),
   Case("compress DIR/small.h5 -o DIR/y.ald --rel 1e-3 -f cube --keep nonsense:1e-3", 1, "nonsense", "box", "vorticity", "spectrum"),
   Case("compress DIR/small.h5 -o DIR/y.ald --rel 1e-3 -f cube --keep cubes/mean:1e-3", 1, "no such field; there are cube"),
+  Case("compress DIR/small.h5 -o DIR/y.ald --rel 1e-3 -f cube --keep box16:1e-3 --keep box(size=16):1e-4", 1, "has two targets, 0.001 and 0.0001"),
+  Case("compress DIR/small.h5 -o DIR/y.ald --rel 1e-3 -f cube --keep-restored mean:1e-3", 1, "--keep-restored is for restored views; give --restoration with it"),
   Case("compress DIR/small.h5 -o DIR/y.ald --rel 1e-3 -f cube --keep vorticity:1e-3", 1, "--keep vorticity: ", "needs a vector"),
   Case("compress DIR/small.h5 -o DIR/y.ald --rel 1e-3 -f cube --keep spectrum:1e-3", 1, "needs periodic axes"),
   Case("compress DIR/small.h5 -o DIR/y.ald --lossless -f cube --keep mean:1e-3", 1, "--keep and --lossless exclude each other", "nothing is lost"),
@@ -271,6 +273,19 @@ struct Workplace: Sendable {
         return s + w.element.size * sin(6.283185307179586 * Double(angle) / 32 + w.element.phase * Double(1 + (i >> 15) * (w.offset % 3)))
       }
       return Float(sum + 0.02 * (random.uniform() - 0.5))
+    })
+    // The same grid with a spectrum that falls without lines or floor: noise smoothed once and more, the rougher the weaker.
+    raw("smooth.raw", (0..<3).flatMap { _ -> [Float] in
+      var u = [Double](repeating: 0, count: 1 << 15)
+      for (passes, size) in [(0, 0.002), (1, 0.05), (3, 0.4), (9, 2), (27, 8)] {
+        var v = u.map { _ in random.uniform() - 0.5 }
+        for _ in 0..<passes { for shift in [0, 5, 10] {
+          func next(_ i: Int, _ d: Int) -> Int { (i & ~(31 << shift)) | ((i >> shift + d) & 31) << shift }
+          v = v.indices.map { 0.25 * (v[next($0, -1)] + v[next($0, 1)]) + 0.5 * v[$0] }
+        } }
+        for i in u.indices { u[i] += size * v[i] }
+      }
+      return u.map { Float($0) }
     })
     let file = try! File.create(folder.appendingPathComponent("small.h5").path)
     let root = try! file.object("/")

@@ -203,6 +203,46 @@ private func close(_ a: Double, _ b: Double, _ tolerance: Double, _ at: SourceLo
     for k in 0..<20 { #expect(try lagrangian(s + 1e-3 * s * randomMetric(n, UInt64(100 + k)) * s) >= least) }
   }
 
+  /// Law B in bands is law B of matrices, at the same rate; far above the noise it is law A.
+  @Test(arguments: [0.0, 0.3, 8]) func softLawOfBands(weight: Double) throws {
+    let theta = 0.1, g = [4, 0.5, 0.5, 0.02, 0.02, 0.02], v = [3, 0.8, 0.8, 0.05, 0.05, 0.05]
+    let bands = BandSpectrum([.init(sensitivity: 4, count: 1, variance: 3), .init(sensitivity: 0.5, count: 2, variance: 0.8), .init(sensitivity: 0.02, count: 3, variance: 0.05)])
+    let law = LocalLaw(distortion: .identity(6), observable: DenseMatrix(diagonal: g)), prior = DenseMatrix(diagonal: v.map { 1 / $0 })
+    let p = bands.prediction(weight: weight, rate: .soft(theta)), after = theta * p.stepRatio * p.stepRatio
+    let start = try law.noise(rate: prior, distortionWeight: 0.5 / theta, observableWeight: 0)
+    let end = try law.noise(rate: prior, distortionWeight: 0.5 / after, observableWeight: 0.5 * weight / after)
+    close(try LocalLaw.rate(noise: end, rate: prior) / LocalLaw.rate(noise: start, rate: prior), 1, 1e-11)
+    let noise = bands.noise(weight: weight, rate: .soft(theta))
+    for (i, band) in [0, 1, 1, 2, 2, 2].enumerated() { close(end[i, i], noise[band], 1e-12); #expect(noise[band] < v[i]) }
+    close(p.logDistortion, log(law.errors(end).distortion / law.errors(start).distortion), 1e-11)
+    close(p.logObservable, log(law.errors(end).observable / law.errors(start).observable), 1e-11)
+    #expect(p.cost >= -1e-12 && p.gain >= -1e-12)
+    let fine = bands.prediction(weight: weight, rate: .soft(1e-7)), high = bands.prediction(weight: weight)
+    close(fine.cost, high.cost, 1e-4); close(fine.gain, high.gain, 1e-4)
+    // Hard and soft water-filling at the same rate: levels that agree where nearly all is active.
+    guard case .soft(let level) = bands.soft(.nats(4)) else { Issue.record("not soft"); return }
+    close(level / WaterFilling(v).level(rate: 24), 1, 1e-12)
+    #expect(bands.soft(.noise(0.2)) == .soft(0.2) && bands.soft(.high) == .high)
+  }
+
+  /// Minkowski's bound from the eigenvalues is that from the determinants, and no noise of the same volume undercuts it.
+  @Test func simultaneousBound() throws {                                               // THEORY 1.4
+    let n = 6, d = try randomMetric(n, 40), p = try randomMetric(n, 41), law = LocalLaw(distortion: d, observable: p), s = try law.spectrum()
+    for w in [0.05, 1, 30] {
+      close(try law.simultaneousDefect(weight: w), exp(try d.logDeterminant() / Double(n)) * s.simultaneousDefect(w), 1e-10)
+      let least = (try law.leastCost(weight: 0), try LocalLaw(distortion: p, observable: d).leastCost(weight: 0))
+      #expect(s.simultaneousBound(w) > 0)
+      for k in 0..<30 {
+        let g = try randomMetric(n, UInt64(50 + k)), noise = exp(-(try g.logDeterminant()) / Double(n)) * g, e = law.errors(noise)
+        #expect(10 * log10(max(e.distortion / least.0, e.observable / least.1)) >= s.simultaneousBound(w) - 1e-10)
+      }
+    }
+    let same = TradeSpectrum([2, 2, 2])
+    #expect(same.simultaneousDefect(3) < 1e-14 && same.simultaneousBound(3) < 1e-14)
+    // What is felt nowhere in some direction can be kept at any price there: lambda AM(a) at most.
+    close(TradeSpectrum.rank(1, of: 10).simultaneousDefect(2), pow(3, 0.1) - 1, 1e-14)
+  }
+
   @Test func uniformQuantiserExcess() {
     let step = 0.05
     var entropy = 0.0
@@ -331,9 +371,16 @@ private func close(_ a: Double, _ b: Double, _ tolerance: Double, _ at: SourceLo
 
   @Test func verdicts() throws {
     let a = try Alignment(observable: "averages", bands: BandTests.bands,
-                          samples: (0..<20).map { k in BandTests.bands.bands.map { $0.sensitivity * (1 + 0.02 * Double(k % 5 - 2)) } })
+                          samples: BandSamples(sensitivities: (0..<20).map { k in BandTests.bands.bands.map { $0.sensitivity * (1 + 0.02 * Double(k % 5 - 2)) } }))
     #expect(a.tenfold != nil && a.verdict.hasPrefix("keeping averages 10x better"), "\(a.verdict)")
     #expect(a.cost.lower <= a.cost.value && a.cost.value <= a.cost.upper)
+    #expect(a.forms.high.cost == a.cost && a.forms.soft == nil && a.forms.bound.lower < a.forms.bound.upper)
+    let low = try Alignment(observable: "averages", bands: BandTests.bands, rate: .noise(0.1), samples: BandSamples(
+      variances: (0..<20).map { k in BandTests.bands.bands.map { $0.variance * (1 + 0.1 * Double(k % 5 - 2)) } }, counts: (0..<20).map { _ in [1, 7, 56, 448] }))
+    let soft = try #require(low.forms.soft), hard = try #require(low.forms.hard)
+    #expect(hard.cost == low.cost && hard.cost.lower < hard.cost.upper && soft.gain.lower < soft.gain.upper)
+    // Sensitivities are known: only what depends on variances has an interval.
+    #expect(low.forms.high.cost.lower == low.forms.high.cost.upper && low.relativeVariance.lower == low.relativeVariance.upper)
     let b = try Alignment(observable: "vorticity", bands: BandSpectrum([
       .init(sensitivity: 0.4, count: 100, variance: 1), .init(sensitivity: 1.5, count: 100, variance: 1)]))
     #expect(b.tenfold == nil && b.verdict.contains("cannot gain more than 0.9 dB"), "\(b.verdict)")

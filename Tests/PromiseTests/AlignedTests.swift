@@ -90,6 +90,19 @@ extension Promises {
       }
     }
 
+    /// What the plain coding keeps already costs nothing: lambda = 0 is the plain stream, byte for byte.
+    @Test(arguments: ["", "--access tile", "--codec lot8", "--codec wavelet97"]) func targetsMetAnyhowLeaveThePlainBytes(_ codec: String) throws {
+      let place = try Workplace("aligned-zero")
+      _ = try Aligned.snapshot(place)
+      for bound in ["--rate 1.5", "--psnr 50", "--rel 1e-3"] {
+        try place.run("compress @in.h5 \(codec) -o @p.ald \(bound)")
+        try place.run("compress @in.h5 \(codec) -o @k.ald \(bound) --keep box16:0.5 --keep vorticity:0.9 --report @k.json", ranks: 2)
+        #expect(try place.bytes("p.ald") == place.bytes("k.ald"), "\(codec) \(bound)")
+        let aligned = try #require(try place.reports("k.json").first?["aligned"] as? [String: Any])
+        #expect((aligned["steps"] as? String) == "uniform" && (aligned["psnr_loss_db"] as? Double) == 0)
+      }
+    }
+
     /// A step per band: fidelity held, bits pay; rate held, fidelity pays.
     @Test func diagonalSteps() throws {
       let place = try Workplace("aligned-diagonal")
@@ -188,6 +201,39 @@ extension Promises {
       }
     }
 
+    /// `--keep-restored` is a promise of what `decompress --restore` gives.
+    @Test func targetsOfTheRestoredView() throws {
+      let place = try Workplace("aligned-keep-restored"), original = try Aligned.snapshot(place)
+      let view = "--restoration totals,spectrum,divergence,band"
+      try place.run("compress @in.h5 --access tile -o @p.ald --rate 1.5 \(view) --observe vorticity,box16 --report @p.json")
+      let seen = try #require(try place.reports("p.json").first?["observables"] as? [[String: Any]])
+      let before = try #require(seen[0]["restored_error"] as? Double), plain = try #require(seen[1]["error"] as? Double)
+      // Met by the view alone, met by finer steps, and a promise of the plain decode beside it.
+      for (keep, bound) in [("--keep-restored spectrum:1e-6", "--rate 1.5"), ("--keep-restored vorticity:\(before / 2) --keep-restored spectrum:1e-6", "--psnr 50"),
+                            ("--keep-restored spectrum:1e-6 --keep box16:\(plain / 20)", "--rate 1.5")] {
+        try place.run("compress @in.h5 --access tile -o @c.ald \(bound) \(view) \(keep) --report @c.json")
+        try place.run("decompress @c.ald -o @r.h5 --restore")
+        try place.run("compare @in.h5 @r.h5 --observe spectrum,vorticity --report @v.json")
+        let restored = try #require(try place.reports("v.json").first?["observables"] as? [[String: Any]]), line = try #require(try place.reports("c.json").first)
+        #expect((restored[0]["error"] as! Double) <= 1e-6, "\(keep)")
+        let told = try #require(line["observables"] as? [[String: Any]])
+        if keep.contains("vorticity") {
+          #expect((restored[1]["error"] as! Double) <= before / 2)
+          #expect((line["aligned"] as? [String: Any])?["steps"] as? String == "diagonal")
+          #expect((told[0]["restored_target"] as? Double) == before / 2 && told[0]["target"] is NSNull)
+        }
+        if keep.contains("box16") {
+          try place.run("decompress @c.ald -o @d.h5")
+          #expect(Aligned.relative(Aligned.boxes(try Snapshot.read(place.path("d.h5"), "velocity")), Aligned.boxes(original)) <= plain / 20)
+        }
+      }
+      let o = try place.run("compress @in.h5 --access tile -o @x.ald --rate 1.5 \(view) --keep-restored spectrum:1e-12", status: 3)
+      #expect(o.stderr.contains("spectrum(") && o.stderr.contains("restored (best: ") && !place.exists("x.ald"), "\(o.stderr)")
+      let bare = try place.run("compress @in.h5 -o @x.ald --rate 1.5 --keep-restored spectrum:1e-6", status: 1)
+      #expect(bare.stderr.contains("give --restoration with it"), "\(bare.stderr)")
+      try Identity.same(place, "in.h5", "--access tile --rate 1.5 \(view) --keep-restored spectrum:1e-6 --keep box16:1e-5", ranks: [3], threads: [])
+    }
+
     @Test func spectralFieldsRestored() throws {
       let place = try Workplace("aligned-spectral-restored"), original = try Aligned.snapshot(place)
       try place.run("compress @in.h5 -o @c.ald --psnr 45 --restoration totals,spectrum,divergence,band --report @c.json")
@@ -229,6 +275,12 @@ extension Promises {
             #expect(abs(predicted / error - 1) < 0.5, "\(psnr) dB, \(name): \(error), predicted \(predicted)")
           }
           #expect(foretold > 0.5 * predicted && foretold < 2 * predicted, "\(psnr) dB, \(name): \(predicted), foretold \(foretold)")
+          // Sensitivities are exact, so A has no interval; variances are those of eight sets of modes.
+          if name == "vorticity" {
+            let laws = try #require((t["alignment"] as? [String: Any])?["laws"] as? [String: Any])
+            let ends = ["A", "B", "C"].map { ((laws[$0] as? [String: Any])?["cost_ci"] as? [Double])?.count }
+            #expect(ends == [0, 2, 2], "\(laws)")
+          }
         }
       }
     }

@@ -62,6 +62,8 @@ enum { ALD_SYMMETRY_Z = 0, ALD_SYMMETRY_Y = 2, ALD_SYMMETRY_QUIET = 4 };
 
 // Shell of a mode: floor(sqrt((j_z m_z)^2 + (j_y m_y)^2 + (j_x m_x)^2) + 1/2), at most 2^30.
 int32_t ald_spectral_shell(const double metric[3], int64_t jz, int64_t jy, int64_t jx);
+// The same of `count` modes of a row from jx on, and at most `most`.
+void ald_spectral_shells(const double metric[3], int64_t jz, int64_t jy, int64_t jx, size_t count, int32_t most, int32_t *shell);
 // Of the row (jz, jy) the modes x = *first ..< *end from `lower` on are coded: one of each conjugate pair, up to the radius.
 void ald_spectral_range(const ald_spectral_piece *p, int64_t jz, int64_t jy, int64_t *first, int64_t *end);
 

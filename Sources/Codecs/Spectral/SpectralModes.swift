@@ -134,6 +134,11 @@ public struct SpectralModes: Sendable, Equatable {
 
   public func shell(_ z: Int, _ y: Int, _ x: Int) -> Int { Int(ald_spectral_shell(metric, Int64(z), Int64(y), Int64(x))) }
 
+  /// Of `count` modes of a row from index `x` on, at most `highest`.
+  public func shells(_ z: Int, _ y: Int, _ x: Int, _ count: Int, highest: Int, into out: UnsafeMutablePointer<Int32>) {
+    ald_spectral_shells(metric, Int64(z), Int64(y), Int64(x), count, Int32(highest), out)
+  }
+
   /// Lends the kernels' view of a box of modes.
   ///
   /// - Parameter scales: `[component][radius + 1]`; empty where no scales are needed.

@@ -88,12 +88,11 @@ func encodeAligned(
         of: original, kinds: r.restoration, componentOfAxis: (0..<3).filter { source.grid.shape[$0] > 1 }.compactMap { 2 - $0 < r.order.count ? r.order[2 - $0] : nil },
         precision: source.type == .float32 ? 0x1p-24 : 0x1p-50, on: domain)
     } catch let e as ObservableError { throw Failure(.usage, "\(source.name): \(e)") }
-    let reserved = restoration.isEmpty ? [] : restoration.serialised(r.coordinates)
     // First those of the original: what cannot be evaluated ends the job before the field is coded.
     let names = Set(r.kept.map { $0.observable.specification })
     let all = r.kept.map(\.observable) + r.observed.filter { !names.contains($0.specification) }
     let observer = try phases.measure("observe") { try FieldObserver(all, of: r.order.map { original[$0] }, on: domain) }
-    var session = try AlignedSession(r, observer, first, reserved)
+    var session = try AlignedSession(r, observer, first, restoration, original)
     var out = try session.run(ranks: ranks, lapped: { try encoder(.lapped16, $0) }, finer: { try encoder(forced, finer: $0, $1) })
     if !all.isEmpty {
       out.observables = try phases.measure("observe") {
@@ -104,16 +103,14 @@ func encodeAligned(
         try phases.measure("align") { try observer.align(&out.observables, at: point, source.ordered(r.order), spectral: session.encoder.spectral.map { ($0, r.order) }, ranks: ranks) }
       }
       for j in r.kept.indices {
-        out.observables[j].target = r.kept[j].target
-        out.observables[j].predictedError = out.predicted[j]
+        if r.kept[j].restored { out.observables[j].restoredTarget = r.kept[j].target } else { out.observables[j].target = r.kept[j].target }
+        if !r.kept[j].restored { out.observables[j].predictedError = out.predicted[j] }
       }
     }
     out.field.coding.restoration = []
     if !restoration.isEmpty, out.field.coding.member != .lossless {
-      let decoded = masked(try session.encoder.decodedParts(on: domain), like: original)
-      try restoration.setGains(original: original, decoded: decoded, on: domain)
-      out.field.coding.restoration = restoration.serialised(r.coordinates)
-      let measure = try RestorationMeasure(restoration, original, decoded, source.type, domain)
+      let measure = try session.restored(session.encoder.decodedParts(on: domain))
+      out.field.coding.restoration = measure.restoration.serialised(r.coordinates)
       out.restoration = measure
       if !all.isEmpty {
         let seen = try phases.measure("observe") { try observer.reports(r.order.map { measure.values[$0] }) }
@@ -132,9 +129,9 @@ func encodeAligned(
 func keptObservables(_ all: [KeepRequest], _ f: FieldDescription, bound: ErrorBound) throws -> [Kept] {
   let mine = all.filter { $0.suits(f) }
   if !mine.isEmpty, bound == .lossless || bound.kind == "pwrel" {
-    throw Failure(.usage, "--keep and --\(bound.kind) exclude each other (\(f.name)): \(bound == .lossless ? "nothing is lost" : "logarithms are coded"); give --rate, --psnr, --abs or --rel")
+    throw Failure(.usage, "\(mine[0].asked.option) and --\(bound.kind) exclude each other (\(f.name)): \(bound == .lossless ? "nothing is lost" : "logarithms are coded"); give --rate, --psnr, --abs or --rel")
   }
-  return mine.map { Kept(observable: $0.observable, target: $0.target) }
+  return mine.map { Kept(observable: $0.observable, target: $0.asked.error, restored: $0.asked.restored) }
 }
 
 /// `--restoration` for one field: what such a grid and such components allow.

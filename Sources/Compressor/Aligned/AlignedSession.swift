@@ -12,12 +12,15 @@ struct AlignedSession {
   private let judge: Judge
   private let domain: RankDomain
   private let reserved: [UInt8]
+  /// What the container will hold, but for gains; and the original in the field's own order of components.
+  private let restoration: FieldRestoration, original: FieldParts
   private let observer: FieldObserver
   private(set) var encoder: FieldEncoder
 
   /// - Collective: all ranks.
-  init(_ r: AlignedRequest, _ observer: FieldObserver, _ encoder: FieldEncoder, _ reserved: [UInt8]) throws {
-    request = r; domain = observer.domain; self.reserved = reserved; self.observer = observer
+  init(_ r: AlignedRequest, _ observer: FieldObserver, _ encoder: FieldEncoder, _ restoration: FieldRestoration, _ original: FieldParts) throws {
+    request = r; domain = observer.domain; self.observer = observer; self.restoration = restoration; self.original = original
+    reserved = restoration.isEmpty ? [] : restoration.serialised(r.coordinates)
     judge = try Judge(r.kept, observer, order: r.order)
     self.encoder = encoder
     prepare()
@@ -34,8 +37,18 @@ struct AlignedSession {
   private func pass(_ ranks: borrowing Communicator) throws -> Pass {
     let field = try encoder.encode(ranks: ranks)
     if judge.kept.isEmpty { return Pass(field: field, residuals: [], errors: []) }
-    let u = try encoder.decodedParts(on: domain), residuals = try judge.residuals(request.order.map { u[$0] })
+    let u = try encoder.decodedParts(on: domain)
+    func ordered(_ p: FieldParts) -> FieldParts { request.order.map { p[$0] } }
+    let view = judge.judgesRestored && field.coding.member != .lossless ? try restored(u).values : nil
+    let residuals = try judge.residuals(ordered(u), restored: view.map(ordered))
     return Pass(field: field, residuals: residuals, errors: try judge.errors(residuals))
+  }
+
+  /// The restored view of decoded values.
+  ///
+  /// - Collective: all ranks.
+  func restored(_ decoded: FieldParts) throws -> RestorationMeasure {
+    try RestorationMeasure(restoration, original, masked(decoded, like: original), encoder.source.type, domain)
   }
 
   /// Passes with factors at most, each a coding of the whole field.
@@ -141,7 +154,7 @@ struct AlignedSession {
 
     // Which observables the carriers can put right: those of few values whose error of the plain pass they would undo.
     let count = encoder.layout.components * domain.grid.count
-    var carried = judge.kept.indices.filter { plain.errors[$0] > judge.kept[$0].target && judge.norms[$0].count * AlignedSession.latentsPerValue <= count }
+    var carried = judge.kept.indices.filter { !judge.kept[$0].restored && plain.errors[$0] > judge.kept[$0].target && judge.norms[$0].count * AlignedSession.latentsPerValue <= count }
     var carriers: Carriers?, bits = [UInt8](repeating: 0, count: bands.law.count)
     if !carried.isEmpty {
       let chosen = try encoder.phases.measure("align") { () -> (Carriers, [Bool])? in

@@ -7,13 +7,20 @@ import Observables
 /// Means over the places of one-dimensional operators are kept: terms of different observables share them.
 package final class BandForms {
   package let transform: LappedOrthogonalTransform
-  private lazy var bases = (0..<3).map { LappedBasis(transform, axis: $0) }
+  private lazy var bases = (0..<3).map { axis in like[axis] < axis ? nil : LappedBasis(transform, axis: axis) }
+  /// The first axis of the same extent and faces.
+  private let like: [Int]
   private var known: [[(operation: AxisOperator, means: [Double])]] = [[], [], []]
-  package init(_ transform: LappedOrthogonalTransform) { self.transform = transform }
+  package init(_ transform: LappedOrthogonalTransform) {
+    self.transform = transform
+    let g = transform.grid
+    like = (0..<3).map { a in (0...a).first { g.shape[$0] == g.shape[a] && g.periodic[$0] == g.periodic[a] }! }
+  }
 
-  private func means(_ operation: AxisOperator, _ axis: Int) -> [Double] {
+  private func means(_ operation: AxisOperator, _ any: Int) -> [Double] {
+    let axis = like[any]
     if let found = known[axis].first(where: { $0.operation == operation }) { return found.means }
-    let m = bases[axis].means(of: operation)
+    let m = bases[axis]!.means(of: operation)
     known[axis].append((operation, m))
     return m
   }

@@ -11,22 +11,30 @@ import Statistics
 struct Kept {
   var observable: any Observable
   let target: Double
-  var text: String { "\(observable.specification):\(short(target))" }
+  /// Whether it is the restored view that keeps it.
+  var restored = false
+  var text: String { "\(observable.specification):\(short(target))\(restored ? " restored" : "")" }
 }
 
 /// One `--keep`, parsed.
 struct KeepRequest {
   let specification: ObservableSpecification
   let observable: any Observable
-  let target: Double
+  let asked: KeepTarget
 
   /// - Throws: `Failure(.usage)`.
   init(_ k: KeepTarget, _ catalogue: ObservableCatalogue) throws {
     do {
       specification = try catalogue.parse(k.observable)
       observable = try catalogue.observable(specification)
-    } catch let e as ObservableError { throw Failure(.usage, "--keep \(k.observable): \(e)") }
-    target = k.error
+    } catch let e as ObservableError { throw Failure(.usage, "\(k.option) \(k.observable): \(e)") }
+    asked = k
+  }
+
+  /// Another target for the same, however it is written.
+  func contradicts(_ other: KeepRequest) -> Bool {
+    observable.specification == other.observable.specification && specification.field == other.specification.field && asked.restored == other.asked.restored
+      && asked.error != other.asked.error
   }
 
   func suits(_ f: FieldDescription) -> Bool {
@@ -37,13 +45,13 @@ struct KeepRequest {
   /// - Throws: `Failure(.usage)` where it has no field to act on.
   func check(_ fields: [FieldDescription]) throws {
     if let name = specification.field, !fields.contains(where: { $0.name == name }) {
-      throw Failure(.usage, "--keep \(specification): no such field; there are \(fields.map(\.name).joined(separator: ", "))")
+      throw Failure(.usage, "\(asked.option) \(specification): no such field; there are \(fields.map(\.name).joined(separator: ", "))")
     }
     if fields.contains(where: suits) { return }
     do {
       if let f = fields.first(where: { specification.field ?? $0.name == $0.name }) { try observable.check(components: f.components, grid: f.grid, coordinates: .unit) }
-    } catch let e as ObservableError { throw Failure(.usage, "--keep \(specification): \(e)") }
-    throw Failure(.usage, "--keep \(specification): there is no field")
+    } catch let e as ObservableError { throw Failure(.usage, "\(asked.option) \(specification): \(e)") }
+    throw Failure(.usage, "\(asked.option) \(specification): there is no field")
   }
 }
 
@@ -62,17 +70,20 @@ struct Judge {
   /// - Collective: all ranks.
   init(_ kept: [Kept], _ observer: FieldObserver, order: [Int]) throws {
     domain = observer.domain; original = observer.original; self.order = order
-    self.kept = kept.indices.map { Kept(observable: observer.observables[$0], target: kept[$0].target) }
+    self.kept = kept.indices.map { Kept(observable: observer.observables[$0], target: kept[$0].target, restored: kept[$0].restored) }
     values = try kept.indices.map { try observer.value($0) }
     norms = try kept.indices.map { (try observer.square($0), try observer.count($0)) }
   }
 
+  var judgesRestored: Bool { kept.contains(where: \.restored) }
+
   /// o(x') - o(x) for each.
   ///
+  /// - Parameter restored: the restored view of the decoded values, where one is judged.
   /// - Collective: all ranks.
-  func residuals(_ decoded: FieldParts) throws -> [ObservableValue] {
+  func residuals(_ decoded: FieldParts, restored: FieldParts?) throws -> [ObservableValue] {
     let decoded = masked(decoded, like: original)
-    return try kept.indices.map { try kept[$0].observable.value(of: decoded, on: domain).plus(-1, values[$0]) }
+    return try kept.indices.map { try kept[$0].observable.value(of: kept[$0].restored ? restored ?? decoded : decoded, on: domain).plus(-1, values[$0]) }
   }
   /// Relative L2 errors; an observable that vanishes must stay 0.
   ///

@@ -113,14 +113,20 @@ private func stored(_ p: FieldPart, _ type: ScalarType) -> RawArray {
 
 /// What a restored view comes to, measured at encode time after rounding to the stored type.
 struct RestorationMeasure {
-  let kinds: [RestorationKind]
+  /// With the gains that suit these values.
+  private(set) var restoration: FieldRestoration
   /// On the domain, rounded to the stored type.
   let values: FieldParts
   private(set) var maximumError = 0.0, rmse = 0.0
 
+  var kinds: [RestorationKind] { restoration.kinds }
+
+  /// - Parameter restoration: but for its gains.
   /// - Collective: all ranks.
   init(_ restoration: FieldRestoration, _ original: FieldParts, _ decoded: FieldParts, _ type: ScalarType, _ domain: RankDomain) throws {
-    kinds = restoration.kinds
+    var restoration = restoration
+    try restoration.setGains(original: original, decoded: decoded, on: domain)
+    self.restoration = restoration
     values = try restoration.applied(to: decoded, on: domain).map { p in type == .float32 ? FieldPart(p.box, p.values.map { Double(Float($0)) }) : p }
     var sum = ExactSum(), count = 0, top = 0.0
     for (p, o) in zip(values, original) {

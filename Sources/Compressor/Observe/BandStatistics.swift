@@ -25,8 +25,8 @@ struct BandClasses {
   /// Class of each component and band.
   let of: [Int]
   let bands: BandSpectrum
-  /// g in units of the distortion, and variance, of each class by sample.
-  var sensitivities: [[Double]] = [], variances: [[Double]] = []
+  /// g in units of the distortion, variance and latents of each class by sample.
+  var samples = BandSamples()
   var counts: [Double] { bands.bands.map(\.count) }
 }
 
@@ -35,24 +35,32 @@ extension BandStatistics {
     let (mean, samples) = sensitivity(j), g = mean.map { $0 * values }
     let top = g.max() ?? 0, high = variances.max() ?? 0
     func step(_ v: Double, _ largest: Double) -> Int { v > 0 && largest > 0 ? max(-80, Int((2 * log2(v / largest)).rounded(.down))) : -81 }
-    var numbers: [[Int]: Int] = [:], of = [Int](repeating: -1, count: g.count)
-    for i in g.indices where counts[i] > 0 && sampledCounts.contains(where: { $0[i] > 0 }) {
-      let key = [step(g[i], top), step(variances[i], high)]
-      let n = numbers[key] ?? numbers.count
-      numbers[key] = n
-      of[i] = n
+    let counts = counts, variances = variances, sampled = sampled, sampledCounts = sampledCounts
+    // Steps are -81 ... 0.
+    var seen = [Bool](repeating: false, count: g.count), numbers = [Int](repeating: -1, count: 82 * 82), size = 0, of = [Int](repeating: -1, count: g.count)
+    for list in sampledCounts { for i in list.indices where list[i] > 0 { seen[i] = true } }
+    for i in g.indices where counts[i] > 0 && seen[i] {
+      let key = -82 * step(g[i], top) - step(variances[i], high)
+      if numbers[key] < 0 { numbers[key] = size; size += 1 }
+      of[i] = numbers[key]
     }
-    func merged(_ v: [Double], _ weights: [Double]) -> [Double] {
-      var s = [Double](repeating: 0, count: numbers.count), n = s
-      for i in of.indices where of[i] >= 0 { s[of[i]] += weights[i] * v[i]; n[of[i]] += weights[i] }
+    func summed(_ v: [Double]) -> [Double] {
+      var s = [Double](repeating: 0, count: size)
+      for i in of.indices where of[i] >= 0 { s[of[i]] += v[i] }
+      return s
+    }
+    func merged(_ v: [Double], _ weights: [Double], _ n: [Double]) -> [Double] {
+      var s = [Double](repeating: 0, count: size)
+      for i in of.indices where of[i] >= 0 { s[of[i]] += weights[i] * v[i] }
       return zip(s, n).map { $1 > 0 ? $0 / $1 : 0 }
     }
-    var n = [Double](repeating: 0, count: numbers.count)
-    for i in of.indices where of[i] >= 0 { n[of[i]] += counts[i] }
-    let means = merged(g, counts), spread = merged(variances, counts)
+    let n = summed(counts), means = merged(g, counts, n), spread = merged(variances, counts, n)
     var out = BandClasses(of: of, bands: BandSpectrum(n.indices.map { .init(sensitivity: means[$0], count: n[$0], variance: spread[$0]) }))
-    out.sensitivities = samples.enumerated().map { t, s in merged(s.map { $0 * values }, sampledCounts[t]) }
-    out.variances = sampled.enumerated().map { t, s in merged(s, sampledCounts[t]) }
+    out.samples.counts = sampledCounts.map(summed)
+    for (t, n) in out.samples.counts.enumerated() {
+      if !samples.isEmpty { out.samples.sensitivities.append(merged(samples[t].map { $0 * values }, sampledCounts[t], n)) }
+      out.samples.variances.append(merged(sampled[t], sampledCounts[t], n))
+    }
     return out
   }
 
@@ -66,24 +74,19 @@ extension BandStatistics {
   /// Overlap of the dominant spaces of variance (distortion) and sensitivity times variance (observable), whitened by the prior, with its
   /// interval over the samples.
   func overlap(_ j: Int, _ c: BandClasses, replicas: Int) throws -> (Overlap, Interval) {
-    let n = c.counts, g = c.bands.bands.map(\.sensitivity)
+    let n = c.counts
     // A mean square over m latents has a relative standard error of sqrt(2/m).
     var looked = [Double](repeating: 0, count: n.count)
-    for s in sampledCounts { for i in c.of.indices where c.of[i] >= 0 { looked[c.of[i]] += s[i] } }
+    for list in c.samples.counts { for i in looked.indices { looked[i] += list[i] } }
     let relative = looked.map { (2 / max(1, $0)).squareRoot() }
-    func overlap(_ h: [Double], _ k: [Double]) -> Overlap {
-      Overlap(diagonal: h, k, counts: n, errors: (zip(h, relative).map { $0 * $1 }, zip(k, relative).map { $0 * $1 }))
+    func whitened(_ bands: BandSpectrum) -> (h: [Double], k: [Double], errors: ([Double], [Double])) {
+      let h = bands.bands.map(\.variance), k = bands.bands.map { $0.variance * $0.sensitivity }
+      return (h, k, (zip(h, relative).map { $0 * $1 }, zip(k, relative).map { $0 * $1 }))
     }
-    let h = c.bands.bands.map(\.variance), best = overlap(h, zip(h, g).map { $0 * $1 })
-    var units: [Int: [Double]] = [:]
-    for t in c.variances.indices {
-      let v = c.variances[t], s = c.sensitivities.isEmpty ? g : c.sensitivities[t]
-      units[t] = v + s + [1]
-    }
-    let k = n.count
-    let interval = try Bootstrap(replicas: replicas, seed: 2).intervals(units, reducer: SoleReducer()) { s in
-      let v = s[..<k].map { $0 / s[2 * k] }, g = s[k..<2 * k].map { $0 / s[2 * k] }
-      return [overlap(v, zip(v, g).map { $0 * $1 }).value]
+    let w = whitened(c.bands), best = Overlap(diagonal: w.h, w.k, counts: n, errors: w.errors)
+    let interval = try Bootstrap(replicas: replicas, seed: 2).intervals(c.samples.units, reducer: SoleReducer()) { s in
+      let w = whitened(c.samples.resampled(s, c.bands))
+      return [Overlap.value(diagonal: w.h, w.k, counts: n, errors: w.errors)]
     }[0]
     return (best, Interval(value: best.value, lower: min(interval.lower, best.value), upper: max(interval.upper, best.value)))
   }
@@ -108,20 +111,43 @@ extension ObservableReport.Alignment {
   /// - Parameter slack: D of the steps at hand over that of the best ones.
   init(_ a: some BandStatistics, _ j: Int, rate: BandSpectrum.Rate, slack: Double = 1, name: String) throws {
     self.init()
-    let c = a.classes(j), found = try a.overlap(j, c, replicas: 200)
+    let c = a.classes(j), found = try a.overlap(j, c, replicas: 100)
     let full = try LatentGeometry.Alignment(
-      observable: name, bands: c.bands, rate: rate, samples: c.sensitivities, slack: slack, overlap: found, bootstrap: Bootstrap(replicas: 200, seed: 1))
+      observable: name, bands: c.bands, rate: rate, samples: c.samples, slack: slack, overlap: found,
+      bootstrap: Bootstrap(replicas: 100, seed: 1))
     k = found.0.rank
     chance = found.0.chance
     if found.0.verdict == .defined { overlap = found.1.value; ci = [found.1.lower, found.1.upper] }
     let shared = a.rateOverlap(c)
     if shared.verdict == .defined { rateOverlap = shared.value }
-    func ends(_ i: Interval) -> [Double] { [i.lower, i.upper] }
     cv2 = full.relativeVariance.value; cv2CI = ends(full.relativeVariance)
     maxGainDB = full.maximumGain.value; maxGainCI = ends(full.maximumGain)
     predictedCostDB = full.cost.value; predictedCostCI = ends(full.cost)
     predictedGainDB = full.gain.value; predictedCostBits = full.rateCost.value
+    laws = .init(full.forms, slack: full.slack)
     if let t = full.tenfold { tenfoldCostDB = t.cost; tenfoldCostBits = t.rateCost }
     verdict = full.verdict
+  }
+}
+
+/// Empty where nothing was sampled.
+private func ends(_ i: Interval) -> [Double] { i.lower < i.upper ? [i.lower, i.upper] : [] }
+
+extension ObservableReport.Alignment.Laws {
+  fileprivate init(_ f: LatentGeometry.Alignment.Forms, slack: Double) {
+    func law(_ l: LatentGeometry.Alignment.Law) -> Law {
+      var out = Law()
+      out.costDB = l.cost.value; out.costCI = ends(l.cost)
+      out.gainDB = l.gain.value; out.gainCI = ends(l.gain)
+      out.costBits = l.rateCost.value
+      out.maxGainDB = l.maximumGain.value; out.maxGainCI = ends(l.maximumGain)
+      return out
+    }
+    self.init()
+    high = law(f.high); soft = f.soft.map(law); hard = f.hard.map(law)
+    curvature = f.curvature.value; curvatureCI = ends(f.curvature)
+    defect = f.defect.value; defectCI = ends(f.defect)
+    boundDB = f.bound.value; boundCI = ends(f.bound)
+    slackDB = 10 * log10(slack)
   }
 }

@@ -39,12 +39,15 @@ struct SpectralBands: BandStatistics {
     // Variances, of this rank's modes.
     var sums = [ExactSum](repeating: ExactSum(), count: bands * SpectralBands.groups), n = [Int](repeating: 0, count: shells * SpectralBands.groups)
     let box = s.transform.mine, width = box.shape.x
+    var shell = [Int32](repeating: 0, count: max(1, width))
     for z in box.lower.z..<max(box.lower.z, box.upper.z) { for y in box.lower.y..<max(box.lower.y, box.upper.y) {
       let w = rows.weight(z, y), group = (3 * z + 5 * y) & (SpectralBands.groups - 1)
       if w == 0 { continue }
       let at = ((z - box.lower.z) * box.shape.y + y - box.lower.y) * width * 2
-      for x in modes.range(box, z, y) {
-        let b = min(modes.shell(z, y, box.lower.x + x), shells - 1) * SpectralBands.groups + group
+      let kept = modes.range(box, z, y)
+      shell.withUnsafeMutableBufferPointer { modes.shells(z, y, box.lower.x + kept.lowerBound, kept.count, highest: shells - 1, into: $0.baseAddress! + kept.lowerBound) }
+      for x in kept {
+        let b = Int(shell[x]) * SpectralBands.groups + group
         n[b] += 2 * Int(w)
         for c in 0..<components {
           let p = s.coefficients[c].bound(to: Double.self) + at + 2 * x
@@ -80,14 +83,14 @@ struct SpectralBands: BandStatistics {
     defer { memory.deallocate() }
     let vectors = (0..<components).map { memory + 2 * nx * $0 }, products = memory + 2 * nx * components
     let factors = products + nx * components * components, g = factors + nx
-    var shell = [Int](repeating: 0, count: nx)
+    var shell = [Int32](repeating: 0, count: nx)
     for z in all.lower.z..<all.upper.z where (z - all.lower.z) % domain.boxes.count == domain.rank {
       var plane = [Double](repeating: 0, count: size)
       for y in all.lower.y..<all.upper.y {
         let w = rows.weight(z, y)
         if w == 0 { continue }
         let kept = modes.range(all, z, y)
-        for x in kept { shell[x] = min(modes.shell(z, y, x), shells - 1) }
+        shell.withUnsafeMutableBufferPointer { modes.shells(z, y, kept.lowerBound, kept.count, highest: shells - 1, into: $0.baseAddress! + kept.lowerBound) }
         for i in 0..<components {
           for c in 0..<components { for x in 0..<nx { vectors[c][2 * x] = c == i ? 1 : 0; vectors[c][2 * x + 1] = 0 } }
           s.frame.unturn(z, y, all, vectors)
@@ -116,7 +119,7 @@ struct SpectralBands: BandStatistics {
               }
             }
             let to = (j * components + i) * shells
-            for x in kept { plane[to + shell[x]] += w * g[x] }
+            for x in kept { plane[to + Int(shell[x])] += w * g[x] }
           }
         }
       }

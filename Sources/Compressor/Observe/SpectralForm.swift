@@ -6,16 +6,18 @@ import Observables
 import Reduction
 
 /// Powers of the basis functions of a lapped transform in Fourier space, axis by axis: |phi_f^|^2 is the product of the axes', those of a block
-/// inside a long line; sums run over one octant with multiplicities.
+/// inside a long line; sums run over one octant with multiplicities, of large grids over the rows of `ModeRows`.
 struct TonePowers {
   /// `[axis][frequency][j]`, j = 0 ... n/2, times how often j counts.
   let powers: [[[Double]]]
   let squares: [[Double]]
   private let edge: Int
   private let grid: Grid
+  private let chosen: ModeRows
 
   init(_ transform: LappedOrthogonalTransform, coordinates: Coordinates) {
     grid = transform.grid
+    chosen = ModeRows(transform.grid.shape)
     edge = transform.blockEdge
     squares = wavenumberSquares(grid, coordinates)
     var known: [Int: [[Double]]] = [1: [[1]]]
@@ -28,7 +30,7 @@ struct TonePowers {
 
   /// Sensitivities of bands from a symbol: g_f = (1/N) sum over k of a(kappa^2) |phi_f^(k)|^2, the mean over the places of band f.
   ///
-  /// - Complexity: N/8 M multiplications over all ranks.
+  /// - Complexity: N/8 M multiplications over all ranks, a sixteenth of them on large grids.
   /// - Collective: all ranks.
   func sensitivities(_ symbol: SpectralSymbol, on domain: RankDomain) throws -> [Double] {
     let m = edge, nx = squares[2].count, fy = powers[1].count
@@ -37,6 +39,8 @@ struct TonePowers {
     for kz in squares[0].indices where kz % domain.boxes.count == domain.rank {
       var rows = [Double](repeating: 0, count: fy * nx), plane = [Double](repeating: 0, count: m * m)
       for ky in squares[1].indices {
+        let w = chosen.weight(kz, ky)
+        if w == 0 { continue }
         let s = squares[0][kz] + squares[1][ky]
         switch symbol {
         case .function(let a): for kx in 0..<nx { row[kx] = a(s + squares[2][kx]) }
@@ -44,7 +48,7 @@ struct TonePowers {
           ald_shell_row(s, squares[2], nx, &shell)
           for kx in 0..<nx { row[kx] = a[min(Int(shell[kx]), a.count - 1)] }
         }
-        rows.withUnsafeMutableBufferPointer { r in for f in 0..<fy { ald_row_add(r.baseAddress! + f * nx, row, powers[1][f][ky], nx) } }
+        rows.withUnsafeMutableBufferPointer { r in for f in 0..<fy { ald_row_add(r.baseAddress! + f * nx, row, w * powers[1][f][ky], nx) } }
       }
       for f in 0..<fy {
         for fx in powers[2].indices {
@@ -84,8 +88,10 @@ struct TonePowers {
     var sums = planes.map { _ in [Double](repeating: 0, count: count) }
     for ky in 0..<ny {
       for (p, kz) in planes.enumerated() {
+        let w = chosen.weight(kz, ky)
+        if w == 0 { continue }
         for k in 0..<nx { line[k] = 0 }
-        for fz in sheets.indices { sheets[fz].withUnsafeBufferPointer { ald_row_add(&line, $0.baseAddress! + ky * nx, powers[0][fz][kz], nx) } }
+        for fz in sheets.indices { sheets[fz].withUnsafeBufferPointer { ald_row_add(&line, $0.baseAddress! + ky * nx, w * powers[0][fz][kz], nx) } }
         ald_shell_row(squares[0][kz] + squares[1][ky], squares[2], nx, &shell)
         sums[p].withUnsafeMutableBufferPointer { s in for k in 0..<nx { s[min(Int(shell[k]), count - 1)] += line[k] } }
       }

@@ -163,21 +163,23 @@ final class ResampledEncoder {
   /// - Returns: `nil` where it cannot be met, or nothing on the coarser grid is left to interpolate from.
   /// - Collective: all ranks.
   func encode(_ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField? {
-    var best: EncodedField?
+    // With what it decodes to, where that is wanted.
+    var best: (field: EncodedField, values: [RawArray?]?)?
     for _ in 0..<5 {
       let inner = try coarse.encode(ranks: ranks)
       guard [.lapped16, .lapped8, .wavelet97, .interpolation].contains(inner.coding.member) else { return nil }
       let out = try finished(inner, start, ranks: ranks)
       guard encoder.target.pointwise == nil, encoder.target.rate == nil, let rmse = out.rmse else { return out }
       let met = rmse <= wanted
-      if met, best.map({ out.streamBytes < $0.streamBytes }) ?? true { best = out }
-      if met, rmse > 0.996 * wanted || encoder.decoded != nil { return out }
+      if met, best.map({ out.streamBytes < $0.field.streamBytes }) ?? true { best = (out, encoder.decoded?.array) }
+      if met, rmse > 0.996 * wanted { return out }
       // What is lost without any rounding stays; the rest follows the step.
       let ratio = rmse / wanted, rest = max(ratio * ratio - missed, 0.1 * ratio * ratio)
       coarse.target.rmse = coarse.target.rmse! * ((1 - missed) / rest).squareRoot() * 0.9985
       coarse.target.absolute = coarse.target.rmse!
     }
-    return best
+    if let values = best?.values, let decoded = encoder.decoded { for i in values.indices { decoded[i] = values[i] } }
+    return best?.field
   }
 
   /// Interpolates what was decoded on the coarser grid, finds outliers, and puts the streams in order.

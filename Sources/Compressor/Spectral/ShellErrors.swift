@@ -79,7 +79,9 @@ extension SpectralEncoder {
       for z in stride(from: lane, to: n.z, by: lanes) {
         for y in 0..<n.y {
           let kept = modes.range(box, box.lower.z + z, box.lower.y + y)
-          for x in kept { shell[x] = Int32(min(modes.shell(box.lower.z + z, box.lower.y + y, box.lower.x + x), shells - 1)) }
+          shell.withUnsafeMutableBufferPointer {
+            modes.shells(box.lower.z + z, box.lower.y + y, box.lower.x + kept.lowerBound, kept.count, highest: shells - 1, into: $0.baseAddress! + kept.lowerBound)
+          }
           for (c, a) in numbers.enumerated() {
             sums.withUnsafeMutableBufferPointer { sums in
               shell.withUnsafeBufferPointer { shell in

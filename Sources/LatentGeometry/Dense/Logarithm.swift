@@ -3,6 +3,7 @@ import Glibc
 // The law's logarithms and exponentials in one place.
 func ln(_ x: Double) -> Double { Glibc.log(x) }
 func ln1p(_ x: Double) -> Double { Glibc.log1p(x) }
+func expm1(_ x: Double) -> Double { Glibc.expm1(x) }
 func exponential(_ x: Double) -> Double { Glibc.exp(x) }
 
 /// 10 log10 of a power ratio given as its natural logarithm.

@@ -27,23 +27,39 @@ public struct Alignment: Equatable, Sendable {
     /// dB of distortion at the same rate, or bits per latent at the same distortion.
     public let cost: Double, rateCost: Double
   }
+  /// The forms of the law side by side, and what no code can escape.
+  public let forms: Forms
 
-  /// From a band spectrum; intervals from independent estimates of it (one per probe or super-block), at least two.
-  ///
-  /// - Parameter samples: the sensitivities g of all bands, per unit, in the order of `bands.bands`; their mean is the bands' sensitivities.
-  public init(observable: String, bands: BandSpectrum, rate: BandSpectrum.Rate = .high, samples: [[Double]] = [], slack: Double = 1,
+  /// One form of the law: the largest gain in dB, and at lambda^ = 1 and a fixed rate dB of D lost, dB of P won, bits per latent that buy D back.
+  public struct Law: Equatable, Sendable {
+    public let maximumGain: Interval, cost: Interval, gain: Interval, rateCost: Interval
+  }
+  public struct Forms: Equatable, Sendable {
+    /// A: high resolution, all latents active.
+    public let high: Law
+    /// B and C: soft and hard water-filling; nil without variances.
+    public let soft: Law?, hard: Law?
+    /// A for small trades: dB of D per squared dB of P.
+    public let curvature: Interval
+    /// Minkowski's bound at lambda^ = 1 and high resolution, as a share of D(0) and in dB: `TradeSpectrum.simultaneousDefect`, `.simultaneousBound`.
+    public let defect: Interval, bound: Interval
+  }
+
+  /// From a band spectrum; intervals from independent estimates of it, at least two.
+  public init(observable: String, bands: BandSpectrum, rate: BandSpectrum.Rate = .high, samples: BandSamples = BandSamples(), slack: Double = 1,
               overlap: (Overlap, Interval)? = nil, bootstrap: Bootstrap = Bootstrap(seed: 1)) throws {
+    let soft = bands.soft(rate), layers: [BandSpectrum.Rate] = rate == .high ? [.high] : [.high, soft, rate]
     func numbers(_ b: BandSpectrum) -> [Double] {
-      let p = b.prediction(weight: b.spectrum.weight(normalised: 1), rate: rate)
-      return [b.spectrum.relativeVariance, b.maximumGain(rate: rate), p.cost, p.gain, p.rateCost]
+      let s = b.spectrum, unit = s.weight(normalised: 1)
+      return [s.relativeVariance, s.curvature, s.simultaneousDefect(unit), s.simultaneousBound(unit)] + layers.flatMap { r in
+        let p = b.prediction(weight: unit, rate: r)
+        return [b.maximumGain(rate: r), p.cost, p.gain, p.rateCost]
+      }
     }
     let best = numbers(bands)
     var intervals = best.map { Interval($0) }
-    if samples.count > 1 {
-      let units = Dictionary(uniqueKeysWithValues: samples.enumerated().map { ($0.offset, $0.element + [1]) })
-      let spread = try bootstrap.intervals(units, reducer: SoleReducer()) { s in
-        numbers(BandSpectrum(zip(bands.bands, s).map { .init(sensitivity: $1 / s[s.count - 1], count: $0.count, variance: $0.variance) }))
-      }
+    if samples.number > 1 {
+      let spread = try bootstrap.intervals(samples.units, reducer: SoleReducer()) { numbers(samples.resampled($0, bands)) }
       intervals = zip(best, spread).map { Interval(value: $0, lower: min($0, $1.lower), upper: max($0, $1.upper)) }
     }
     let price = bands.weight(gain: 10, rate: rate).map { w in
@@ -58,7 +74,7 @@ public struct Alignment: Equatable, Sendable {
               bootstrap: Bootstrap = Bootstrap(seed: 1)) throws {
     func numbers(_ s: TradeSpectrum) -> [Double] {
       let w = s.weight(normalised: 1)
-      return [s.relativeVariance, decibels(ln: s.logMaximumGain), s.cost(w), s.gain(w), s.rateCost(w)]
+      return [s.relativeVariance, s.curvature, s.simultaneousDefect(w), s.simultaneousBound(w), decibels(ln: s.logMaximumGain), s.cost(w), s.gain(w), s.rateCost(w)]
     }
     let whole = TradeSpectrum(pooling: samples)
     var intervals = numbers(whole).map { Interval($0) }
@@ -73,10 +89,17 @@ public struct Alignment: Equatable, Sendable {
     self.init(observable: observable, intervals: intervals, tenfold: price, flatness: whole.flatness, slack: slack, overlap: overlap)
   }
 
+  /// - Parameter intervals: CV^2, curvature, defect, bound, then four numbers for each form of the law, A or A, B, C; the last is the one that is told.
   private init(observable: String, intervals: [Interval], tenfold: Price?, flatness: Double, slack: Double, overlap: (Overlap, Interval)?) {
     self.observable = observable
-    relativeVariance = intervals[0]; maximumGain = intervals[1]
-    cost = intervals[2]; gain = intervals[3]; rateCost = intervals[4]
+    let laws = stride(from: 4, to: intervals.count, by: 4).map {
+      Law(maximumGain: intervals[$0], cost: intervals[$0 + 1], gain: intervals[$0 + 2], rateCost: intervals[$0 + 3])
+    }
+    let told = laws.last!
+    relativeVariance = intervals[0]
+    maximumGain = told.maximumGain; cost = told.cost; gain = told.gain; rateCost = told.rateCost
+    forms = Forms(high: laws[0], soft: laws.count > 1 ? laws[1] : nil, hard: laws.count > 1 ? laws[2] : nil,
+                  curvature: intervals[1], defect: intervals[2], bound: intervals[3])
     self.tenfold = tenfold; self.flatness = flatness; self.slack = slack
     self.overlap = overlap?.1; overlapRank = overlap?.0.rank; overlapChance = overlap?.0.chance; overlapVerdict = overlap?.0.verdict
   }

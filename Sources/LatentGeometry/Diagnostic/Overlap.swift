@@ -100,61 +100,110 @@ extension Overlap {
   /// Coordinate i stands for `counts[i]` latents of equal value; a set ends where 90 % of the trace is reached, the larger one is cut to the
   /// smaller. `errors` are standard errors of the values: a gap below them is none.
   public init(diagonal first: [Double], _ second: [Double], counts: [Double], errors: (first: [Double], second: [Double])? = nil) {
-    precondition(first.count == second.count && counts.count == first.count && !first.isEmpty)
-    struct Ranked { let order: [Int], trace: Double, flatness: Double }
-    func ranked(_ h: [Double]) -> Ranked {
-      var trace = 0.0, total = 0.0, logs = 0.0
-      for i in h.indices { trace += counts[i] * h[i]; total += counts[i] }
-      let m = trace / total
-      for i in h.indices { logs += counts[i] * (h[i] > 0 ? ln(h[i] / m) : -.infinity) }
-      return Ranked(order: h.indices.sorted { h[$0] != h[$1] ? h[$0] > h[$1] : $0 < $1 }, trace: trace, flatness: m > 0 ? exponential(logs / total) : 1)
+    let pair = DiagonalPair(first, second, counts, errors), (k, sure) = pair.dominant()
+    count = Int(pair.latents); rank = Int(k)
+    value = pair.share(k)
+    gaps = (pair.first.cut(k).gap, pair.second.cut(k).gap)
+    residual = 0
+    var points: [Point] = [], next = 1.0
+    while next < pair.latents / 2 { points.append(Point(rank: Int(next), value: pair.share(next))); next *= 4 }
+    curve = points
+    verdict = max(pair.first.flatness, pair.second.flatness) > 0.9 ? .undefinedFlat : sure ? .defined : .undefinedGap
+  }
+
+  /// The value alone, as resampling needs it: no curve, no verdict.
+  package static func value(diagonal first: [Double], _ second: [Double], counts: [Double], errors: (first: [Double], second: [Double])? = nil) -> Double {
+    let pair = DiagonalPair(first, second, counts, errors)
+    return pair.share(pair.dominant().rank)
+  }
+}
+
+/// Two diagonal sensitivities over the same coordinates, each in falling order.
+private struct DiagonalPair {
+  let first: Ranked, second: Ranked
+  let counts: [Double]
+  /// n
+  let latents: Double
+
+  struct Ranked {
+    let values: [Double], counts: [Double], errors: [Double]?
+    /// Coordinates, largest value first; the place of each in that list; latents up to each place.
+    let order: [Int], place: [Int], ends: [Double]
+    let trace: Double
+
+    init(_ values: [Double], _ counts: [Double], _ errors: [Double]?) {
+      self.values = values; self.counts = counts; self.errors = errors
+      var trace = 0.0
+      for i in values.indices { trace += counts[i] * values[i] }
+      self.trace = trace
+      order = values.withUnsafeBufferPointer { h in values.indices.sorted { h[$0] != h[$1] ? h[$0] > h[$1] : $0 < $1 } }
+      var place = [Int](repeating: 0, count: order.count), ends = [Double](repeating: 0, count: order.count), n = 0.0
+      for (j, i) in order.enumerated() { place[i] = j; n += counts[i]; ends[j] = n }
+      self.place = place; self.ends = ends
     }
-    let a = ranked(first), b = ranked(second)
-    func latents(_ r: Ranked, _ h: [Double], _ share: Double) -> Double {
+    /// GM/AM over the latents.
+    var flatness: Double {
+      let total = ends.last!, m = trace / total
+      var logs = 0.0
+      for i in values.indices { logs += counts[i] * (values[i] > 0 ? ln(values[i] / m) : -.infinity) }
+      return m > 0 ? exponential(logs / total) : 1
+    }
+    /// Fewest latents that hold a share of the trace.
+    func latents(holding share: Double) -> Double {
       var n = 0.0, sum = 0.0
-      for i in r.order {
-        let missing = share * r.trace - sum
-        if missing <= counts[i] * h[i] { return n + min(counts[i], (missing / h[i]).rounded(.up)) }
-        n += counts[i]; sum += counts[i] * h[i]
+      for i in order {
+        let missing = share * trace - sum
+        if missing <= counts[i] * values[i] { return n + min(counts[i], (missing / values[i]).rounded(.up)) }
+        n += counts[i]; sum += counts[i] * values[i]
       }
       return n
     }
-    let n = counts.reduce(0, +)
-    /// Coordinates of the k largest, with the last one's share, and whether the next is smaller by more than its error.
-    func head(_ r: Ranked, _ h: [Double], _ e: [Double]?, _ k: Double) -> (shares: [Double], gap: Double, sure: Bool) {
-      var shares = [Double](repeating: 0, count: h.count), left = k
-      for (j, i) in r.order.enumerated() {
-        shares[i] = min(1, left / counts[i])
-        left -= counts[i]
-        if left > 1e-9 { continue }
-        guard left > -1e-9, j + 1 < h.count else { return (shares, 0, left > -1e-9) }
-        let next = r.order[j + 1], gap = h[i] - h[next]
-        let error = e.map { ($0[i].squared + $0[next].squared).squareRoot() } ?? 0
-        return (shares, h[r.order[0]] > 0 ? gap / h[r.order[0]] : 0, gap > max(error, 1e-12 * h[r.order[0]]))
+    /// Where the k largest latents end: the place, its share, the relative gap behind it (0 inside a coordinate), and whether that is above its error.
+    func cut(_ k: Double) -> (place: Int, share: Double, gap: Double, sure: Bool) {
+      var low = 0, high = ends.count - 1
+      while low < high {
+        let middle = (low + high) / 2
+        if ends[middle] >= k - 1e-9 { high = middle } else { low = middle + 1 }
       }
-      return (shares, 0, true)
+      let i = order[low], rest = ends[low] - k
+      let share = min(1, (counts[i] - rest) / counts[i])
+      guard rest < 1e-9 else { return (low, share, 0, false) }
+      guard low + 1 < order.count else { return (low, share, 0, true) }
+      let next = order[low + 1], top = values[order[0]], gap = values[i] - values[next]
+      let error = errors.map { ($0[i].squared + $0[next].squared).squareRoot() } ?? 0
+      return (low, share, top > 0 ? gap / top : 0, gap > max(error, 1e-12 * top))
     }
-    func common(_ k: Double) -> (value: Double, gaps: (Double, Double), sure: Bool) {
-      let u = head(a, first, errors?.first, k), v = head(b, second, errors?.second, k)
-      var s = 0.0
-      for i in counts.indices { s += counts[i] * min(u.shares[i], v.shares[i]) }
-      return (s / k, (u.gap, v.gap), u.sure && v.sure)
-    }
-    let wanted = max(1, min(latents(a, first, 0.9), latents(b, second, 0.9)))
-    // Borders of the sets, nearest to the wanted size first.
-    var sizes: [Double] = []
-    for r in [a, b] { var k = 0.0; for i in r.order { k += counts[i]; if k < n && k >= wanted / 2 && k <= 2 * wanted { sizes.append(k) } } }
+  }
+
+  init(_ first: [Double], _ second: [Double], _ counts: [Double], _ errors: (first: [Double], second: [Double])?) {
+    precondition(first.count == second.count && counts.count == first.count && !first.isEmpty)
+    self.first = Ranked(first, counts, errors?.first); self.second = Ranked(second, counts, errors?.second); self.counts = counts
+    latents = counts.reduce(0, +)
+  }
+
+  /// The border of either order that is nearest to 90 % of the smaller trace's latents, within a factor of two, and determined on both sides; else
+  /// that number itself.
+  func dominant() -> (rank: Double, sure: Bool) {
+    let wanted = max(1, min(first.latents(holding: 0.9), second.latents(holding: 0.9)))
+    var sizes = (first.ends + second.ends).filter { $0 < latents && $0 >= wanted / 2 && $0 <= 2 * wanted }
     sizes.sort { (abs($0 - wanted), $0) < (abs($1 - wanted), $1) }
-    let near = sizes.indices.filter { $0 == 0 || sizes[$0] != sizes[$0 - 1] }.map { sizes[$0] }
-    let sure = near.prefix(16).first { common($0).sure }, k = sure ?? wanted, found = common(k)
-    count = Int(n); rank = Int(k)
-    value = found.value
-    gaps = found.gaps
-    residual = 0
-    var points: [Point] = [], next = 1.0
-    while next < n / 2 { points.append(Point(rank: Int(next), value: common(next).value)); next *= 4 }
-    curve = points
-    verdict = max(a.flatness, b.flatness) > 0.9 ? .undefinedFlat : sure == nil ? .undefinedGap : .defined
+    var tried = 0, last = -1.0
+    for k in sizes where k != last {
+      if tried == 16 { break }
+      tried += 1
+      last = k
+      if first.cut(k).sure && second.cut(k).sure { return (k, true) }
+    }
+    return (wanted, false)
+  }
+
+  /// Latents that both sets of k share, over k.
+  func share(_ k: Double) -> Double {
+    let u = first.cut(k), v = second.cut(k)
+    func weight(_ place: Int, _ c: (place: Int, share: Double, gap: Double, sure: Bool)) -> Double { place < c.place ? 1 : place == c.place ? c.share : 0 }
+    var s = 0.0
+    for i in counts.indices { s += counts[i] * min(weight(first.place[i], u), weight(second.place[i], v)) }
+    return s / k
   }
 }
 

@@ -2,7 +2,8 @@
 ///
 /// Steps ~ (1 + lambda g)^-1/2. At high rate the `TradeSpectrum` of g with the counts says everything. At low rate, noise of band b is
 /// min(theta/(1 + lambda g_b), variance_b): reverse water-filling with theta such that the rate stays; what is not coded cannot lose. That is the
-/// ideal code; what codecs do, rounding and entropy coding, is told by `UniformRounding` of Gaussian latents.
+/// ideal code; what codecs do, rounding and entropy coding, is told by `UniformRounding` of Gaussian latents. `soft` is the same with the prior as a
+/// further sensitivity, noise 1/(1/variance_b + (1 + lambda g_b)/theta): no band is coded in full or not at all.
 public struct BandSpectrum: Equatable, Sendable {
   public struct Band: Equatable, Sendable {
     /// g: P units per D unit.
@@ -35,6 +36,8 @@ public struct BandSpectrum: Equatable, Sendable {
     case noise(Double)
     /// The same for a codec that rounds.
     case rounded(Double)
+    /// The same for soft water-filling; noise nears theta where the variance is far above it.
+    case soft(Double)
   }
 
   /// D and P relative to lambda = 0 at the same rate.
@@ -62,43 +65,66 @@ public struct BandSpectrum: Equatable, Sendable {
     case .high: false
     case .nats(let r): top > 0 && r > 0
     case .noise(let theta), .rounded(let theta): top > theta && theta > 0
+    case .soft(let theta): top > 0 && theta > 0
     }
   }
-  /// The level theta of factors w: noise of an active band is theta/w^2 at the rate that `rate` means without factors.
-  private func level(_ squares: [Double], _ rate: Rate) -> Double {
+  /// The level theta of factors w (1: nil): noise of an active band is theta/w^2 at the rate that `rate` means without factors.
+  private func level(_ squares: [Double]?, _ rate: Rate) -> Double {
     switch rate {
     case .high: return .nan
-    case .nats(let r): return filling(squares).level(rate: r * spectrum.count)
-    case .noise(let theta): return filling(squares).level(rate: filling(bands.map { _ in 1 }).rate(level: theta))
+    case .nats(let r): return filling(squares ?? bands.map { _ in 1 }).level(rate: r * spectrum.count)
+    case .noise(let theta):
+      guard let squares else { return theta }
+      return filling(squares).level(rate: filling(bands.map { _ in 1 }).rate(level: theta))
     case .rounded(let theta):
+      guard let squares else { return theta }
       let law = UniformRounding.shared
-      let active = bands.indices.filter { bands[$0].variance > 0 }, logs = active.map { ln(bands[$0].variance) }, shifts = active.map { ln(squares[$0]) }
-      let start = ln(12 * theta)
-      func nats(_ l: Double, _ shifts: [Double]?) -> (Double, Double) {
-        var n = 0.0, slope = 0.0
-        for (k, i) in active.enumerated() {
-          let r = law.rate(0.5 * (logs[k] + (shifts?[k] ?? 0) - l)), count = bands[i].count
-          n += count * r.nats; slope += count * r.slope
-        }
-        return (n, -0.5 * slope)
+      return level(squares, from: 12 * theta) { x in
+        let r = law.rate(0.5 * x)
+        return (r.nats, 0.5 * r.slope)
+      } / 12
+    case .soft(let theta):
+      guard let squares else { return theta }
+      // q = noise/variance = 1/(1 + e^x): 1/2 (q - 1 - ln q) nats.
+      return level(squares, from: theta) { x in
+        let ratio = exponential(x), share = ratio / (1 + ratio)
+        return (0.5 * (ln1p(ratio) - share), 0.5 * share * share)
       }
-      // Newton's steps inside a bracket; nats fall with the level.
-      let wanted = nats(start, nil).0
-      var low = start, high = start + (shifts.max() ?? 0), l = start
-      for _ in 0..<60 {
-        let (n, slope) = nats(l, shifts)
-        if n > wanted { low = l } else { high = l }
-        if abs(n - wanted) <= 1e-12 * wanted || !(high > low) { break }
-        let next = l - (n - wanted) / slope
-        l = next > low && next < high ? next : 0.5 * (low + high)
-      }
-      return exponential(l) / 12
     }
   }
+  /// The level with factors that has the rate of the level `start` without.
+  ///
+  /// - Parameter rate: nats of a latent, and their derivative, by x = ln(w^2 variance/level).
+  private func level(_ squares: [Double], from start: Double, _ rate: (Double) -> (nats: Double, slope: Double)) -> Double {
+    let active = bands.indices.filter { bands[$0].variance > 0 }, logs = active.map { ln(bands[$0].variance) }, shifts = active.map { ln(squares[$0]) }
+    func nats(_ l: Double, _ shifts: [Double]?) -> (Double, Double) {
+      var n = 0.0, slope = 0.0
+      for (k, i) in active.enumerated() {
+        let r = rate(logs[k] + (shifts?[k] ?? 0) - l), count = bands[i].count
+        n += count * r.nats; slope += count * r.slope
+      }
+      return (n, -slope)
+    }
+    // Newton's steps inside a bracket; nats fall with the level.
+    let first = ln(start), wanted = nats(first, nil).0
+    var low = first, high = first + (shifts.max() ?? 0), l = first
+    for _ in 0..<60 {
+      let (n, slope) = nats(l, shifts)
+      if n > wanted { low = l } else { high = l }
+      if abs(n - wanted) <= 1e-12 * wanted || !(high > low) { break }
+      let next = l - (n - wanted) / slope
+      l = next > low && next < high ? next : 0.5 * (low + high)
+    }
+    return exponential(l)
+  }
   private func noise(_ squares: [Double], level theta: Double, _ rate: Rate) -> [Double] {
-    guard case .rounded = rate else { return zip(bands, squares).map { min(theta / $1, $0.variance) } }
-    let log = ln(12 * theta)
-    return zip(bands, squares).map { b, w in b.variance > 0 ? 12 * theta / w * UniformRounding.shared.error(0.5 * (ln(b.variance * w) - log)) : 0 }
+    switch rate {
+    case .high, .nats, .noise: return zip(bands, squares).map { min(theta / $1, $0.variance) }
+    case .soft: return zip(bands, squares).map { $0.variance * theta / (theta + $1 * $0.variance) }
+    case .rounded:
+      let log = ln(12 * theta)
+      return zip(bands, squares).map { b, w in b.variance > 0 ? 12 * theta / w * UniformRounding.shared.error(0.5 * (ln(b.variance * w) - log)) : 0 }
+    }
   }
   /// Noise variance per band in units of the distortion, at the level of the rate; rates that code nothing give the variances.
   public func noise(weight: Double, rate: Rate) -> [Double] {
@@ -121,7 +147,7 @@ public struct BandSpectrum: Equatable, Sendable {
   /// Of given factors on the latents before a common step, one per band, such as a table can hold; not for `high`.
   public func prediction(factors: [Double], rate: Rate) -> Prediction { prediction(factors.map { $0 * $0 }, rate) }
   private func prediction(_ squares: [Double], _ rate: Rate) -> Prediction {
-    let ones = bands.map { _ in 1.0 }, base = level(ones, rate), theta = level(squares, rate)
+    let ones = bands.map { _ in 1.0 }, base = level(nil, rate), theta = level(squares, rate)
     let start = errors(noise(ones, level: base, rate)), end = errors(noise(squares, level: theta, rate))
     var low = 0.0
     for (b, w) in zip(bands, squares) where b.variance * w < 2 * theta { low += b.count }
@@ -129,6 +155,15 @@ public struct BandSpectrum: Equatable, Sendable {
       logDistortion: ln(end.distortion / start.distortion),
       logObservable: start.observable > 0 ? ln(end.observable / start.observable) : 0,
       stepRatio: (theta / base).squareRoot(), lowRateShare: low / spectrum.count)
+  }
+
+  /// Soft water-filling where `rate` is: at the level that hard water-filling has there.
+  public func soft(_ rate: Rate) -> Rate {
+    switch rate {
+    case .high, .soft: rate
+    case .noise(let theta), .rounded(let theta): .soft(theta)
+    case .nats: isLow(rate) ? .soft(level(nil, rate)) : .high
+    }
   }
 
   /// Largest gain of the observable in dB; at low rate that of the water-filling at lambda^ = 10^12.

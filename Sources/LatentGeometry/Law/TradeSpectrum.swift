@@ -78,6 +78,13 @@ public struct TradeSpectrum: Equatable, Sendable {
   /// Gain of P in dB at fixed rate, 10 log10 P(0)/P(lambda).
   public func gain(_ weight: Double) -> Double { -decibels(ln: logObservable(weight)) }
 
+  /// GM(1 + lambda a) - 1 - lambda GM(a) >= 0 in units of D(0): at this rate no noise brings D + lambda P closer to both optima at once. Minkowski's
+  /// determinant inequality, as `LocalLaw.simultaneousDefect`; 0 only where all a are equal.
+  public func simultaneousDefect(_ weight: Double) -> Double { max(0, expm1(logVolume(weight)) - weight * flatness * mean) }
+  /// dB by which D or P, whichever is further, stays above its own least value: 10 log10 of GM(1 + lambda a)/(1 + lambda GM(a)), the ratio of what
+  /// D + lambda P can be to what both optima would make of it. A lower bound for every lambda.
+  public func simultaneousBound(_ weight: Double) -> Double { max(0, decibels(ln: logVolume(weight) - ln1p(weight * flatness * mean))) }
+
   /// The lambda where P has gained so many dB; nil beyond the largest gain. Bisection on ln lambda^.
   public func weight(gain: Double) -> Double? { inverse(gain, self.gain) }
   /// The lambda that costs so many dB of D; nil if none does.

@@ -58,11 +58,19 @@ public struct Band: Sendable, Equatable {
   public func form(_ phi: [Double], _ psi: [Double], start: Int) -> Double {
     var sum = 0.0
     for a in phi.indices {
-      guard let i = point(start + a) else { continue }
+      guard phi[a] != 0, let i = point(start + a) else { continue }
       for k in -reach...reach {
+        var b = a + k
+        if periodic {
+          while b < 0 { b += extent }
+          while b >= extent { b -= extent }
+        }
         // Around a periodic axis a point may be met again.
-        let first = periodic ? (((a + k) % extent) + extent) % extent : a + k
-        for b in stride(from: first, to: psi.count, by: periodic ? extent : psi.count) where b >= 0 { sum += phi[a] * self[i, k] * psi[b] }
+        while b >= 0 && b < psi.count {
+          sum += phi[a] * self[i, k] * psi[b]
+          if !periodic { break }
+          b += extent
+        }
       }
     }
     return sum
