@@ -48,6 +48,10 @@ sl1() {
   [ -e "$data/sans2d_detector.h5" ] && words+=(--data "$data")
   [ -n "$quick" ] && words+=(--train 128 --images 128 --rounds 2 --over 1 0.03125 --penalties 8 --code-steps 6 --steps 10 --neighbours 64)
   python3 "$here/sl1/sl1.py" "${words[@]}"
+  if python3 -c 'import xxhash' 2>/dev/null; then
+    local few=(); [ -z "$quick" ] || few=(--train 160 --images 32 --rounds 1 --psnr 40)
+    python3 "$here/sl1/codec.py" --alidade "$build/alidade" --output "$1/codec" "${few[@]}"
+  else echo "sl1: python3 has no xxhash, SL1-7 left out" >&2; fi
   python3 "$here/sl1/report.py" "$1" "$results"
 }
 
