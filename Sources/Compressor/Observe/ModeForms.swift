@@ -104,7 +104,12 @@ final class ModeForms {
 struct ModeRows {
   private let every: Int
   /// - Parameter all: whether every row is wanted.
-  init(_ shape: Index3, all: Bool = false) { every = all || shape.z * shape.y <= 1 << 14 ? 1 : 16 }
+  init(_ shape: Index3, all: Bool = false) {
+    var every = 1, rows = shape.z * shape.y
+    // About a thousand of those of a large grid.
+    if !all, rows > 1 << 14 { while rows >= 1 << 11 { every *= 2; rows /= 2 } }
+    self.every = every
+  }
   private static let low = 16
 
   /// How many rows this one stands for; 0: none.

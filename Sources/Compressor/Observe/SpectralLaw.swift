@@ -48,7 +48,7 @@ struct SpectralLaw {
         sources[j] = .bands(a.sensitivities[i].mean, edge: edge)
       }
     }
-    let bands = try SpectralBands(s, sources.map { $0! }, order: order, on: domain), errors = try s.shellErrors(pass.coding.step, ranks: ranks)
+    let bands = try SpectralBands(s, sources.map { $0! }, order: order, on: domain), errors = try s.shellErrors(pass.coding.step, rows: ModeRows(s.transform.shape), ranks: ranks)
     self.bands = bands
     noise = pass.coding.step * pass.coding.step / 12
     sizes = squares.map { ($0 ?? 0).squareRoot() }

@@ -70,20 +70,26 @@ extension SpectralEncoder {
 
   /// Of the numbers that are quantised.
   ///
+  /// - Parameter rows: those that stand for all; `nil`: all.
   /// - Collective: all ranks.
-  func shellErrors(_ step: Double, ranks: borrowing Communicator) throws -> ShellErrors {
+  func shellErrors(_ step: Double, rows: ModeRows? = nil, ranks: borrowing Communicator) throws -> ShellErrors {
     let box = transform.mine, n = box.shape, shells = shells, modes = everything, size = components * shells * Int(ALD_SHELL_SUMS)
     let slots = Slots<([Int64], Double)>(max(1, encoder.threads), ([], 0)), lanes = box.isEmpty ? 0 : slots.count
     parallelFor(lanes, threads: encoder.threads) { lane in
-      var sums = [Int64](repeating: 0, count: size), largest = 0.0, shell = [Int32](repeating: 0, count: n.x)
+      // Of rows that stand for themselves, and of those that stand for more.
+      var parts = [[Int64]](repeating: [Int64](repeating: 0, count: size), count: rows == nil ? 1 : 2), more: Int64 = 1
+      var largest = 0.0, shell = [Int32](repeating: 0, count: n.x)
       for z in stride(from: lane, to: n.z, by: lanes) {
         for y in 0..<n.y {
+          let weight = Int64(rows?.weight(box.lower.z + z, box.lower.y + y) ?? 1)
+          if weight == 0 { continue }
+          if weight > 1 { more = weight }
           let kept = modes.range(box, box.lower.z + z, box.lower.y + y)
           shell.withUnsafeMutableBufferPointer {
             modes.shells(box.lower.z + z, box.lower.y + y, box.lower.x + kept.lowerBound, kept.count, highest: shells - 1, into: $0.baseAddress! + kept.lowerBound)
           }
           for (c, a) in numbers.enumerated() {
-            sums.withUnsafeMutableBufferPointer { sums in
+            parts[weight > 1 ? 1 : 0].withUnsafeMutableBufferPointer { sums in
               shell.withUnsafeBufferPointer { shell in
                 ald_spectral_shell_errors(
                   a.bound(to: Double.self) + ((z * n.y + y) * n.x + kept.lowerBound) * 2, shell.baseAddress! + kept.lowerBound, kept.count, 1 / step,
@@ -93,6 +99,8 @@ extension SpectralEncoder {
           }
         }
       }
+      var sums = parts[0]
+      if parts.count > 1 { for i in sums.indices { sums[i] += more * parts[1][i] } }
       slots[lane] = (sums, largest)
     }
     var sums = [Int](repeating: 0, count: size), largest = 0.0
