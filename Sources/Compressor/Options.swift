@@ -60,8 +60,17 @@ public struct InputOptions: Sendable, Codable {
   public init() {}
 }
 
+/// What every command that works on data is told.
+public protocol WorkOptions: Sendable {
+  /// Threads per rank; at least 1.
+  var threads: Int { get set }
+  /// Path of the JSON report.
+  var report: String? { get set }
+  var verbosity: Verbosity { get set }
+}
+
 /// What `compress` is to do.
-public struct CompressOptions: Sendable {
+public struct CompressOptions: WorkOptions {
   public var input: String
   public var output: String
   /// Empty: every floating-point dataset.
@@ -73,9 +82,7 @@ public struct CompressOptions: Sendable {
   /// `nil`: all. An upper end of `Int.max` means "to the end".
   public var steps: Range<Int>?
   public var reading = InputOptions()
-  /// Threads per rank; at least 1.
   public var threads = 1
-  /// Path of the JSON report.
   public var report: String?
   /// Read the container back before it gets its name.
   public var verify = true
@@ -114,7 +121,7 @@ public struct CompressOptions: Sendable {
 }
 
 /// What `decompress` is to do.
-public struct DecompressOptions: Sendable {
+public struct DecompressOptions: WorkOptions {
   public var input: String
   public var output: String
   /// Empty: all.
@@ -138,7 +145,7 @@ public struct DecompressOptions: Sendable {
 }
 
 /// What `verify` is to do.
-public struct VerifyOptions: Sendable {
+public struct VerifyOptions: WorkOptions {
   public var input: String
   /// The original snapshot; `nil`: checksums and decodability only.
   public var against: String?
@@ -155,7 +162,7 @@ public struct VerifyOptions: Sendable {
 }
 
 /// What `compare` is to do. `first` is the reference: ranges and relative errors refer to it. Either may be a container or a snapshot.
-public struct CompareOptions: Sendable {
+public struct CompareOptions: WorkOptions {
   public var first: String
   public var second: String
   /// Model files beside those in the folder of a container.
@@ -170,7 +177,7 @@ public struct CompareOptions: Sendable {
 }
 
 /// What `align` is to do.
-public struct AlignOptions: Sendable {
+public struct AlignOptions: WorkOptions {
   public var input: String
   public var fields: [String] = []
   /// Where on the rate axis the verdict is asked for.
@@ -190,7 +197,7 @@ public struct AlignOptions: Sendable {
 }
 
 /// What `sweep` is to do.
-public struct SweepOptions: Sendable {
+public struct SweepOptions: WorkOptions {
   public var input: String
   public var fields: [String] = []
   /// Bits per value.

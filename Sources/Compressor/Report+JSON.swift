@@ -123,15 +123,11 @@ extension FieldReport {
 
 extension Report {
   /// Sorted keys, indented, shortest round-trip numbers, a newline at the end: equal reports give equal text.
-  public func json() -> String { Self.text(self) }
-  /// The `result` part alone, as compared between rank counts.
-  public func resultJSON() -> String { Self.text(result) }
-
-  private static func text(_ value: some Encodable) -> String {
+  public func json() -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
     // Encoding cannot fail: every double goes through `Number`.
-    let data = try! encoder.encode(value)
+    let data = try! encoder.encode(self)
     return String(decoding: data, as: UTF8.self) + "\n"
   }
 

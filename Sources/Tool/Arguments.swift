@@ -9,8 +9,6 @@ struct Option: Sendable {
   var help = ""
   /// May be given several times.
   var repeats = false
-  /// Planned; recognised so that the answer is not "unknown".
-  var available = true
   /// Left out of the help.
   var hidden = false
 
@@ -21,9 +19,6 @@ struct Option: Sendable {
   }
   static func value(_ long: String, short: Character? = nil, _ argument: String, _ help: String, repeats: Bool = false) -> Option {
     Option(long: long, short: short, kind: .value(argument), help: help, repeats: repeats)
-  }
-  static func later(_ long: String, takesValue: Bool) -> Option {
-    Option(long: long, kind: takesValue ? .value("") : .flag, repeats: true, available: false, hidden: true)
   }
 }
 
@@ -61,7 +56,6 @@ struct Arguments {
         throw Failure(.usage, "unknown option '\(name)'" + suggestion(for: name, among: known)
           + "; see 'alidade \(command.name) --help'")
       }
-      if !option.available { throw Failure(.usage, "option '--\(option.long)' is not available in this version") }
       var value = ""
       if option.takesValue {
         if let attached { value = attached } else if let next = rest.popFirst() { value = next } else {

@@ -3,16 +3,14 @@ import Fields
 
 // The sub-commands. An option's text appears in the help exactly as here.
 
-private let common: [Option] = [
+/// What all commands that work on data take.
+let usual: [Option] = [
   .value("threads", "N", "threads per rank (default 1)"),
   .value("report", "FILE", "write the report as JSON"),
   .flag("quiet", short: "q", "say nothing but errors"),
   .flag("verbose", short: "v", "say more"),
   .flag("help", short: "h", "this text"),
 ]
-
-/// What all commands that work take, for those in other files.
-let usual = common
 
 let reading: [Option] = [
   .value("vector", "NAME=X,Y,Z", "scalar datasets as one vector field", repeats: true),
@@ -61,7 +59,7 @@ extension Command {
       .value("keep-restored", "SPEC:TARGET", "the same of what --restore gives", repeats: true),
       .value("max-psnr-loss", "DB", "what --keep may cost at a held --rate"),
       .value("restoration", "KINDS", "for --restore: totals,spectrum,divergence,band"),
-    ] + common
+    ] + usual
   ) { a throws(Failure) in
     let input = try a.operands("IN")[0]
     let dryRun = a.has("dry-run")
@@ -83,8 +81,7 @@ extension Command {
       guard access == "tile" else { throw Failure(.usage, "--access knows only 'tile', not '\(access)'") }
       o.tileAccess = true
     }
-    o.threads = try a.threads()
-    o.report = a.last("report")
+    try a.work(&o)
     o.verify = !a.has("no-verify")
     o.noClobber = a.has("no-clobber")
     o.dryRun = dryRun
@@ -99,7 +96,6 @@ extension Command {
     o.filter = a.has("filter")
     if o.filter || !o.models.isEmpty, o.temporal != nil { throw Failure(.usage, "--model and --filter do not take --temporal") }
     o.observe = try a.observe()
-    o.verbosity = try a.verbosity()
     return .compress(o)
   }
 
@@ -116,7 +112,7 @@ extension Command {
       .flag("restore", "put right what compress --restoration stored"),
       .value("resolution", "1/2|1/4", "spectral fields on a coarser grid, from fewer bytes"),
       .value("model", "FILE.aldm", "a model file that fields may need", repeats: true),
-    ] + common
+    ] + usual
   ) { a throws(Failure) in
     let input = try a.operands("IN.ald")[0]
     guard let output = a.last("output") else { throw Failure(.usage, "no output; give -o OUT.h5") }
@@ -133,10 +129,8 @@ extension Command {
     o.restore = a.has("restore")
     o.models = a.all("model")
     if o.restore, o.region != nil { throw Failure(.usage, "--restore needs the whole field, --region gives a part") }
-    o.threads = try a.threads()
-    o.report = a.last("report")
     o.noClobber = a.has("no-clobber")
-    o.verbosity = try a.verbosity()
+    try a.work(&o)
     return .decompress(o)
   }
 
@@ -146,16 +140,14 @@ extension Command {
     options: [
       .value("against", "ORIGINAL", "the snapshot it was made from"),
       .value("model", "FILE.aldm", "a model file that fields may need", repeats: true),
-    ] + reading + observing + common
+    ] + reading + observing + usual
   ) { a throws(Failure) in
     var o = VerifyOptions(input: try a.operands("IN.ald|RUN.alds")[0])
     o.models = a.all("model")
     o.against = a.last("against")
     o.reading = try a.reading()
     o.observe = try a.observe()
-    o.threads = try a.threads()
-    o.report = a.last("report")
-    o.verbosity = try a.verbosity()
+    try a.work(&o)
     return .verify(o)
   }
 
@@ -165,7 +157,7 @@ extension Command {
     options: [
       .value("field", short: "f", "NAME", "only this dataset (default: all common)", repeats: true),
       .value("model", "FILE.aldm", "a model file that fields may need", repeats: true),
-    ] + reading + observing + common
+    ] + reading + observing + usual
   ) { a throws(Failure) in
     let files = try a.operands("A", "B")
     var o = CompareOptions(first: files[0], second: files[1])
@@ -173,9 +165,7 @@ extension Command {
     o.fields = try a.fields()
     o.reading = try a.reading()
     o.observe = try a.observe()
-    o.threads = try a.threads()
-    o.report = a.last("report")
-    o.verbosity = try a.verbosity()
+    try a.work(&o)
     return .compare(o)
   }
 
@@ -200,7 +190,7 @@ extension Command {
       .value("map", "FILE.h5", "write the numbers of every tile"),
       .value("model", "FILE.aldm", "of the learned decoder behind the transform"),
       .value("steps", "A:B", "time steps A to B-1 (the first)"),
-    ] + reading + common
+    ] + reading + usual
   ) { a throws(Failure) in
     let input = try a.operands("IN")[0]
     guard let bound = try a.bound() else { throw noBound }
@@ -211,9 +201,7 @@ extension Command {
     o.model = a.last("model")
     o.steps = try a.steps()
     o.reading = try a.reading()
-    o.threads = try a.threads()
-    o.report = a.last("report")
-    o.verbosity = try a.verbosity()
+    try a.work(&o)
     return .align(o)
   }
 
@@ -225,7 +213,7 @@ extension Command {
       .value("rates", "B,B,...", "bits per value (1,2,4)"),
       .value("weights", "L,L,...", "weights of the observable (0.25,1,4,16)"),
       .value("steps", "A:B", "time steps A to B-1 (the first)"),
-    ] + observing + reading + common
+    ] + observing + reading + usual
   ) { a throws(Failure) in
     var o = SweepOptions(input: try a.operands("IN")[0])
     o.fields = try a.fields()
@@ -234,9 +222,7 @@ extension Command {
     if let text = a.last("weights") { o.weights = try positives(text, for: "--weights") }
     o.steps = try a.steps()
     o.reading = try a.reading()
-    o.threads = try a.threads()
-    o.report = a.last("report")
-    o.verbosity = try a.verbosity()
+    try a.work(&o)
     return .sweep(o)
   }
 }
@@ -285,6 +271,12 @@ extension Arguments {
   func threads() throws(Failure) -> Int {
     guard let text = last("threads") else { return 1 }
     return try count(text, for: "--threads")
+  }
+  /// What all commands that work are told alike: `usual`.
+  func work(_ o: inout some WorkOptions) throws(Failure) {
+    o.threads = try threads()
+    o.report = last("report")
+    o.verbosity = try verbosity()
   }
   func verbosity() throws(Failure) -> Verbosity {
     if has("quiet"), has("verbose") { throw Failure(.usage, "--quiet and --verbose exclude each other") }

@@ -47,9 +47,7 @@ extension Command {
     }
     o.models = a.all("model")
     o.reading = try a.reading()
-    o.threads = try a.threads()
-    o.report = a.last("report")
-    o.verbosity = try a.verbosity()
+    try a.work(&o)
     return .audit(o)
   }
 }

@@ -60,21 +60,14 @@ extension Promises {
       // The same container decodes to the same bytes everywhere, and verifies with one result.
       try place.run("decompress @1.ald -o @1.h5", ranks: 0)
       try place.run("verify @1.ald --against @in.h5 --report @v1.json", ranks: 0)
-      let file = try place.bytes("1.h5"), verdict = try place.result("v1.json")
+      let verdict = try place.result("v1.json")
+      try place.decodesAlike(ranks: Promises.rankCounts)
       for n in Promises.rankCounts {
-        try place.run("decompress @1.ald -o @n.h5", ranks: n)
-        #expect(try place.bytes("n.h5") == file, "decompressed on \(n) ranks")
         try place.run("verify @1.ald --against @in.h5 --report @vn.json", ranks: n)
         #expect(try place.result("vn.json") == verdict, "verified on \(n) ranks")
       }
 
-      // Instruction sets change nothing, neither of the encoder nor of the decoder.
-      for level in ["baseline", "avx2", "avx512"] {
-        try place.run("compress @in.h5 -o @s.ald \(options)", environment: ["ALIDADE_SIMD": level])
-        #expect(try place.bytes("s.ald") == place.bytes("1.ald"), "container at \(level)")
-        try place.run("decompress @1.ald -o @s.h5", environment: ["ALIDADE_SIMD": level])
-        #expect(try place.bytes("s.h5") == file, "decoded at \(level)")
-      }
+      try place.sameOnEveryLevel(options)
     }
 
     @Test(arguments: ["lot16", "lot8", "wavelet97", "interpolation"]) func everyMember(_ member: String) throws {
@@ -91,16 +84,8 @@ extension Promises {
       try Identity.same(place, "in.h5", options, ranks: [3, 8])
       for f in try place.reports("1.json") { #expect(f["transform"] as? String == member) }
       try place.run("decompress @1.ald -o @1.h5")
-      for r in [3, 8] {
-        try place.run("decompress @1.ald -o @n.h5", ranks: r)
-        #expect(try place.bytes("n.h5") == place.bytes("1.h5"))
-      }
-      for level in ["baseline", "avx2"] {
-        try place.run("compress @in.h5 -o @s.ald \(options)", environment: ["ALIDADE_SIMD": level])
-        #expect(try place.bytes("s.ald") == place.bytes("1.ald"), "container at \(level)")
-        try place.run("decompress @1.ald -o @s.h5", environment: ["ALIDADE_SIMD": level])
-        #expect(try place.bytes("s.h5") == place.bytes("1.h5"), "decoded at \(level)")
-      }
+      try place.decodesAlike(ranks: [3, 8])
+      try place.sameOnEveryLevel(options, levels: ["baseline", "avx2"])
     }
 
     /// Models come from samples here, and ranks hold several regions.

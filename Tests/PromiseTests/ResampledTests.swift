@@ -17,26 +17,13 @@ extension Promises {
       try Identity.same(place, "in.h5", options, ranks: Promises.rankCounts)
       for f in try place.reports("1.json") { #expect(f["transform"] as? String == "resampled" && f["bound_kept"] as? Bool == true, "\(f["transform"] ?? "")") }
       try place.run("decompress @1.ald -o @1.h5")
-      for n in Promises.rankCounts {
-        try place.run("decompress @1.ald -o @n.h5 --threads 2", ranks: n)
-        #expect(try place.bytes("n.h5") == place.bytes("1.h5"), "decoded on \(n) ranks")
-      }
+      try place.decodesAlike(ranks: Promises.rankCounts, options: "--threads 2")
       try place.run("verify @1.ald --against @in.h5 --report @v1.json")
       try place.run("verify @1.ald --against @in.h5 --report @v3.json", ranks: 3)
       #expect(try place.result("v1.json") == place.result("v3.json"))
-      for level in ["baseline", "avx2"] {
-        try place.run("compress @in.h5 -o @s.ald \(options)", environment: ["ALIDADE_SIMD": level])
-        #expect(try place.bytes("s.ald") == place.bytes("1.ald"), "container at \(level)")
-        try place.run("decompress @1.ald -o @s.h5", environment: ["ALIDADE_SIMD": level])
-        #expect(try place.bytes("s.h5") == place.bytes("1.h5"), "decoded at \(level)")
-      }
+      try place.sameOnEveryLevel(options, levels: ["baseline", "avx2"])
       // Regions are crops, across the faces that wrap as well.
-      let all = try Snapshot.read(place.path("1.h5"), "flow")
-      for (k, r) in [[0..<48, 3..<4, 10..<33], [47..<48, 0..<40, 0..<1], [5..<9, 6..<7, 88..<91]].enumerated() {
-        let text = r.map { "\($0.lowerBound):\($0.upperBound)" }.joined(separator: ",")
-        try place.run("decompress @1.ald -o @r.h5 -f flow --region \(text)", ranks: k == 1 ? 3 : 0)
-        #expect(try Snapshot.read(place.path("r.h5"), "flow") == all.cropped(r))
-      }
+      try place.regionsAreCrops("flow", [[0..<48, 3..<4, 10..<33], [47..<48, 0..<40, 0..<1], [5..<9, 6..<7, 88..<91]])
     }
 
     /// Waves of at most five in each direction.
@@ -90,20 +77,9 @@ extension Promises {
     @Test func damageIsNamed() throws {
       let place = try Workplace("resampled-damage")
       try Snapshot.write(place.path("in.h5"), [("flow", Values(.float32, [3, 32, 32, 32], Spectral.flow(32, seed: 17)), Spectral.all)])
-      try place.run("compress @in.h5 -o @good.ald --rel 1e-3 --codec resampled")
-      try place.run("decompress @good.ald -o @good.h5")
-      let good = [UInt8](try place.bytes("good.ald")), right = try place.bytes("good.h5")
-      var g = SplitMix64(seed: 19)
-      for t in 0..<(Promises.long ? 400 : 30) {
-        var bad = good
-        let at = g.below(good.count)
-        bad[at] ^= UInt8(1 + g.below(255))
-        try Data(bad).write(to: place.folder.appendingPathComponent("bad.ald"))
-        place.remove("bad.h5")
-        let o = try place.run("decompress @bad.ald -o @bad.h5 -q", ranks: t % 8 == 0 ? 2 : 0, status: nil, timeout: 60)
-        #expect(!o.crashed && !o.timedOut, "byte \(at)")
-        if o.status == 0 { #expect(try place.bytes("bad.h5") == right, "byte \(at)") } else { #expect(o.status == 4 && !place.exists("bad.h5"), "byte \(at): \(o.status) \(o.stderr)") }
-      }
+      try place.run("compress @in.h5 -o @1.ald --rel 1e-3 --codec resampled")
+      try place.run("decompress @1.ald -o @1.h5")
+      try place.damageIsNamed(tries: Promises.long ? 400 : 30, seed: 19)
     }
   }
 }

@@ -55,18 +55,10 @@ extension Promises {
       for f in try place.reports("1.json") { #expect(f["transform"] as? String == "spectral" && f["bound_kept"] as? Bool == true) }
       try place.run("decompress @1.ald -o @1.h5")
       try place.run("verify @1.ald --against @in.h5 --report @v1.json")
-      for n in Promises.rankCounts {
-        try place.run("decompress @1.ald -o @n.h5", ranks: n)
-        #expect(try place.bytes("n.h5") == place.bytes("1.h5"), "decoded on \(n) ranks")
-      }
+      try place.decodesAlike(ranks: Promises.rankCounts)
       try place.run("verify @1.ald --against @in.h5 --report @v3.json", ranks: 3)
       #expect(try place.result("v1.json") == place.result("v3.json"))
-      for level in ["baseline", "avx2"] {
-        try place.run("compress @in.h5 -o @s.ald \(options)", environment: ["ALIDADE_SIMD": level])
-        #expect(try place.bytes("s.ald") == place.bytes("1.ald"), "container at \(level)")
-        try place.run("decompress @1.ald -o @s.h5", environment: ["ALIDADE_SIMD": level])
-        #expect(try place.bytes("s.h5") == place.bytes("1.h5"), "decoded at \(level)")
-      }
+      try place.sameOnEveryLevel(options, levels: ["baseline", "avx2"])
     }
 
     /// The choice needs at most 1 % more bytes than the best of both, and takes the member where it is far better.
@@ -177,20 +169,9 @@ extension Promises {
     @Test func damageIsNamed() throws {
       let place = try Workplace("spectral-damage")
       try Snapshot.write(place.path("in.h5"), [("flow", Values(.float32, [3, 24, 24, 24], Spectral.flow(24, seed: 17)), Spectral.all)])
-      try place.run("compress @in.h5 -o @good.ald --rel 1e-3 --codec spectral")
-      try place.run("decompress @good.ald -o @good.h5")
-      let good = [UInt8](try place.bytes("good.ald")), right = try place.bytes("good.h5")
-      var g = SplitMix64(seed: 19)
-      for t in 0..<(Promises.long ? 400 : 40) {
-        var bad = good
-        let at = g.below(good.count)
-        bad[at] ^= UInt8(1 + g.below(255))
-        try Data(bad).write(to: place.folder.appendingPathComponent("bad.ald"))
-        place.remove("bad.h5")
-        let o = try place.run("decompress @bad.ald -o @bad.h5 -q", ranks: t % 8 == 0 ? 2 : 0, status: nil, timeout: 60)
-        #expect(!o.crashed && !o.timedOut, "byte \(at)")
-        if o.status == 0 { #expect(try place.bytes("bad.h5") == right, "byte \(at)") } else { #expect(o.status == 4 && !place.exists("bad.h5"), "byte \(at): \(o.status) \(o.stderr)") }
-      }
+      try place.run("compress @in.h5 -o @1.ald --rel 1e-3 --codec spectral")
+      try place.run("decompress @1.ald -o @1.h5")
+      try place.damageIsNamed(tries: Promises.long ? 400 : 40, seed: 19)
     }
   }
 }

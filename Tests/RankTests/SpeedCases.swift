@@ -46,11 +46,10 @@ func statisticsSpeed(_ ranks: borrowing Communicator) throws -> String {
         for _ in 0..<15 { best = min(best, ContinuousClock().measure(work)) }
         return Int(Double(cells * type.size) / 1e6 / (best / .seconds(1)))
       }
-      var s = ErrorStatistics(scale: 1e-3, minimum: -2, maximum: 2), r = RangeStatistics()
+      var s = ErrorStatistics(scale: 1e-3, minimum: -2, maximum: 2)
       let plain = rate { s.add(tile: box, original: a, decoded: b, type: type) }
       let masked = rate { s.add(tile: box, original: a, decoded: b, type: type, mask: m) }
-      let range = rate { r.add(box, of: a, type: type) }
-      lines.append("\(type.name) \(shape): errors \(plain) MB/s, masked \(masked) MB/s, range \(range) MB/s")
+      lines.append("\(type.name) \(shape): errors \(plain) MB/s, masked \(masked) MB/s")
     }
   }
   return lines.joined(separator: "\n")

@@ -1,5 +1,5 @@
 /// What `audit` is to do.
-public struct AuditOptions: Sendable {
+public struct AuditOptions: WorkOptions {
   /// One operating point each: bounds, kept observables, models.
   public var containers: [String]
   /// The original, or a container in its place: noise is measured against it, labels are made from it.

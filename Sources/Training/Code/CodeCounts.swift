@@ -34,7 +34,6 @@ struct CodeCounts {
   var magnitudes: [Double] { sums.map { patches > 0 ? $0 / patches : 0 } }
   /// Share of patches in which a latent is not 0.
   func activity(_ i: Int) -> Double { patches > 0 ? 1 - counts[i * CodeCounts.values + CodeCounts.limit] / patches : 0 }
-  var activeShare: Double { (0..<latents).reduce(0) { $0 + activity($1) } / Double(max(1, latents)) }
 
   /// Bits of others' values under tables made from these counts and, where they are few, the two-sided geometric distribution of the same mean magnitude.
   ///
