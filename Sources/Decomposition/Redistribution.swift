@@ -69,46 +69,54 @@ public struct Redistribution {
     try Redistribution.agree(failure, ranks)
   }
 
-  /// Moves one component.
+  /// Moves one component, in portions: peak extra memory is what is sent and received of one; cells that stay are copied directly.
   ///
-  /// Peak extra memory is what is sent to and received from other ranks; cells that stay are copied directly.
   /// Misuse traps: other numbers of arrays than of boxes, arrays that do not hold their box, differing element sizes.
   /// - Parameter sources: one array per box of `have`, whose box contains it.
   /// - Parameter destinations: one array per box of `want`, whose box contains it; cells outside it are left alone.
+  /// - Parameter emptying: whether sources are not needed any more; inside a host their memory goes back to the system portion by portion. Each has the
+  ///   box of `have` then, and no cell is wanted twice.
   /// - Collective: all ranks, also those with nothing to move.
-  public func move(_ sources: [RawArray], into destinations: [RawArray], ranks: borrowing Communicator) throws {
+  public func move(_ sources: [RawArray], into destinations: [RawArray], emptying: Bool = false, ranks: borrowing Communicator) throws {
     precondition(sources.count == have.count && destinations.count == want.count)
     for (a, b) in zip(sources, have) { precondition(a.box.contains(b), "a source does not hold its box") }
     for (a, b) in zip(destinations, want) { precondition(a.box.contains(b), "a destination does not hold its box") }
     let e = sources.first?.elementSize ?? destinations.first?.elementSize ?? 1
     precondition(sources.allSatisfy { $0.elementSize == e } && destinations.allSatisfy { $0.elementSize == e })
 
-    var exchange = Exchange(ranks)
-    for p in incoming { try exchange.receive(p.cells * e, from: p.rank) }
-    for p in outgoing {
-      try exchange.send(p.cells * e, to: p.rank) { buffer in
-        var at = buffer.baseAddress!
-        for t in p.transfers {
-          let s = t.part.shape
-          copy(s, e, from: Strided(sources[t.have], t.part), to: Strided(packed: at, s, e))
-          at += s.product * e
+    let most = Redistribution.portion(ranks.size) / e
+    let staying = Redistribution.portions(own, most), leaving = outgoing.map { Redistribution.portions($0.transfers, most) }
+    let arriving = incoming.map { Redistribution.portions($0.transfers, most) }
+    var exchange = Exchange(ranks), emptied = emptying ? EmptiedArrays(sources) : nil
+    for round in 0..<([staying] + leaving + arriving).reduce(0, { max($0, $1.count) }) {
+      for (p, list) in zip(incoming, arriving) where round < list.count { try exchange.receive(Redistribution.cells(list[round]) * e, from: p.rank) }
+      for (p, list) in zip(outgoing, leaving) where round < list.count {
+        try exchange.send(Redistribution.cells(list[round]) * e, to: p.rank) { buffer in
+          var at = buffer.baseAddress!
+          for t in list[round] {
+            let s = t.part.shape
+            copy(s, e, from: Strided(sources[t.have], t.part), to: Strided(packed: at, s, e))
+            at += s.product * e
+            emptied?.take(t.have, t.part)
+          }
         }
       }
-    }
-    for t in own {
-      copy(t.part.shape, e, from: Strided(sources[t.have], t.part),
-           to: Strided(destinations[t.want], t.part.shifted(by: t.shift)))
-    }
-    try exchange.finish()
-    for (i, p) in incoming.enumerated() {
-      exchange.withReceived(i) { buffer in
-        var at = UnsafeMutableRawPointer(mutating: buffer.baseAddress!)
-        for t in p.transfers {
-          let s = t.part.shape
-          copy(s, e, from: Strided(packed: at, s, e), to: Strided(destinations[t.want], t.part.shifted(by: t.shift)))
-          at += s.product * e
+      for t in (round < staying.count ? staying[round] : []) {
+        copy(t.part.shape, e, from: Strided(sources[t.have], t.part), to: Strided(destinations[t.want], t.part.shifted(by: t.shift)))
+        emptied?.take(t.have, t.part)
+      }
+      try exchange.finish()
+      for (i, list) in arriving.lazy.filter({ round < $0.count }).enumerated() {
+        exchange.withReceived(i) { buffer in
+          var at = UnsafeMutableRawPointer(mutating: buffer.baseAddress!)
+          for t in list[round] {
+            let s = t.part.shape
+            copy(s, e, from: Strided(packed: at, s, e), to: Strided(destinations[t.want], t.part.shifted(by: t.shift)))
+            at += s.product * e
+          }
         }
       }
+      exchange.again()
     }
     counters.bytes += exchange.bytesSent
     counters.messages += exchange.messages

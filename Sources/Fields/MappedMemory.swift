@@ -4,16 +4,15 @@ import Synchronization
 /// Memory of large arrays, mapped apart from the heap so that it goes back to the system, and kept for a while after its
 /// release, because arrays of one size follow each other and fresh pages cost more than what is computed on them.
 enum MappedMemory {
+  /// Whether the memory is that of a host: smaller arrays live here too, less is kept, and what is done with goes back at once.
+  static var isModest: Bool { modest.load(ordering: .relaxed) }
+  private static let modest = Atomic<Bool>(false)
+  static func beModest() { modest.store(true, ordering: .relaxed) }
   /// Arrays of at least this many bytes live here.
-  static var threshold: Int { smallest.load(ordering: .relaxed) }
-  private static let smallest = Atomic<Int>(1 << 18)
+  static var threshold: Int { isModest ? 1 << 15 : 1 << 18 }
   /// At most this many released bytes are kept, in at most `kept` pieces.
-  private static let retained = Atomic<Int>(12 << 20), kept = 64
-  /// Where the memory is that of a host: smaller arrays live here too, and less is kept.
-  static func beModest() {
-    smallest.store(1 << 15, ordering: .relaxed)
-    retained.store(4 << 20, ordering: .relaxed)
-  }
+  private static var retained: Int { isModest ? 4 << 20 : 12 << 20 }
+  private static let kept = 64
 
   private struct Block: @unchecked Sendable { var pointer: UnsafeMutableRawPointer, bytes: Int }
   /// Released blocks, the latest last.
@@ -35,7 +34,7 @@ enum MappedMemory {
   }
 
   static func release(_ pointer: UnsafeMutableRawPointer, _ bytes: Int) {
-    let most = retained.load(ordering: .relaxed)
+    let most = retained
     let gone = free.withLock { list -> [Block] in
       var gone: [Block] = []
       list.append(Block(pointer: pointer, bytes: bytes))
@@ -43,5 +42,13 @@ enum MappedMemory {
       return gone
     }
     for b in gone { munmap(b.pointer, b.bytes) }
+  }
+
+  static let page = sysconf(Int32(_SC_PAGESIZE))
+  /// Gives the whole pages among these bytes back, in a host; the bytes are undefined then, and may be written again.
+  static func empty(_ pointer: UnsafeMutableRawPointer, _ bytes: Int) {
+    guard isModest else { return }
+    let start = Int(bitPattern: pointer), first = (start + page - 1) / page * page, last = (start + bytes) / page * page
+    if first < last { madvise(UnsafeMutableRawPointer(bitPattern: first)!, last - first, MADV_DONTNEED) }
   }
 }

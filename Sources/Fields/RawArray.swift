@@ -38,12 +38,20 @@ public final class RawArray: @unchecked Sendable {
     mapped = -1
   }
   private var owner: RawArray?
+  /// What it lies in: another array, or none but itself.
+  public var whole: RawArray { owner ?? self }
   deinit { if mapped > 0 { MappedMemory.release(pointer, mapped) } else if mapped == 0 { pointer.deallocate() } }
 
   @inlinable public func bound<T>(to: T.Type) -> UnsafeMutablePointer<T> { pointer.assumingMemoryBound(to: T.self) }
 
   /// From now on arrays of tiles are mapped too, in this process: its heap, which is a host's, neither grows by them nor keeps them. Costs page faults.
   public static func leaveHeapAlone() { MappedMemory.beModest() }
+
+  /// Says that these bytes are not needed any more, until they are written again: inside a host their memory goes back to the system.
+  public func empty(_ bytes: Range<Int>) {
+    precondition(bytes.lowerBound >= 0 && bytes.upperBound <= byteCount)
+    if whole.mapped > 0 { MappedMemory.empty(pointer + bytes.lowerBound, bytes.count) }
+  }
 
   /// A copy.
   public var duplicate: RawArray {

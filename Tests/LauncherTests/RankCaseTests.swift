@@ -13,7 +13,7 @@ import Testing
     return o
   }
 
-  @Test(arguments: ["collectives", "large-messages", "agree", "finish", "redistribute", "redistribute-wide", "domains"], counts)
+  @Test(arguments: ["collectives", "large-messages", "agree", "finish", "redistribute", "redistribute-wide", "redistribute-emptying", "domains"], counts)
   func holds(name: String, ranks: Int) throws { try run(name, ranks) }
 
   /// The text is that of one rank on any number of ranks.

@@ -34,6 +34,7 @@ typealias Case = @Sendable (borrowing Communicator) throws -> String
     "promise-forged": promiseForged,
     "redistribute": redistribute,
     "redistribute-wide": redistributeWide,
+    "redistribute-emptying": redistributeEmptying,
     "redistribute-errors": redistributeErrors,
     "redistribute-speed": redistributeSpeed,
     "spectra": spectra,
