@@ -60,45 +60,73 @@ public final class SpectralTransform {
   /// The grid of those numbers.
   public var grid: Grid { Grid(shape: place(modes).upper) }
 
-  /// Lines of `length` along an axis in the place of those of `count`, of which line i is line (i + first) mod n of the longer ones.
-  private func move(_ a: RawArray, _ b: RawArray, blocks: Int, from n: Int, count: Int, first: Int, run: Int, widen: Bool) {
-    let bytes = run * 16
+  /// The lines `first` ..< `first + count` of each block of n in its place, the negative ones first; the others are dropped.
+  private func narrow(_ a: RawArray, blocks: Int, from n: Int, count: Int, first: Int, run: Int) {
+    let line = 16 * run, scratch = RawArray(box: Box(shape: Index3(1, 1, line)), elementSize: 1)
     for k in 0..<blocks {
-      for i in 0..<count {
-        let long = (k * n + (i + first + n) % n) * bytes, short = (k * count + i) * bytes
-        if widen { (b.pointer + long).copyMemory(from: a.pointer + short, byteCount: bytes) } else {
-          (b.pointer + short).copyMemory(from: a.pointer + long, byteCount: bytes)
-        }
+      let block = a.pointer + k * n * line
+      rotate(block, n, by: (n + first) % n, line, scratch)
+      if k > 0 && count < n { (a.pointer + k * count * line).copyMemory(from: block, byteCount: count * line) }
+    }
+  }
+  /// And back, with zeros for the others.
+  private func widen(_ a: RawArray, blocks: Int, to n: Int, count: Int, first: Int, run: Int) {
+    let line = 16 * run, scratch = RawArray(box: Box(shape: Index3(1, 1, line)), elementSize: 1)
+    for k in (0..<blocks).reversed() {
+      let block = a.pointer + k * n * line
+      if k > 0 && count < n { block.copyMemory(from: a.pointer + k * count * line, byteCount: count * line) }
+      (block + count * line).initializeMemory(as: UInt8.self, repeating: 0, count: (n - count) * line)
+      rotate(block, n, by: (n - first) % n, line, scratch)
+    }
+  }
+  /// Line i + s mod n of n in the place of line i.
+  private func rotate(_ p: UnsafeMutableRawPointer, _ n: Int, by s: Int, _ bytes: Int, _ scratch: RawArray) {
+    if s == 0 || bytes == 0 { return }
+    var first = 0, done = 0
+    while done < n {
+      scratch.pointer.copyMemory(from: p + first * bytes, byteCount: bytes)
+      var i = first
+      while true {
+        done += 1
+        let next = (i + s) % n
+        if next == first { break }
+        (p + i * bytes).copyMemory(from: p + next * bytes, byteCount: bytes)
+        i = next
       }
-      // What is not in the set lies between the last index and the first negative one.
-      if widen, count < n { (b.pointer + (k * n + count + first) * bytes).initializeMemory(as: UInt8.self, repeating: 0, count: (n - count) * bytes) }
+      (p + i * bytes).copyMemory(from: scratch.pointer, byteCount: bytes)
+      first += 1
     }
   }
   /// Some rows at a time, with room for all their coefficients and values.
-  private func eachBatch(_ body: (_ first: Int, _ count: Int, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) -> Void) {
+  private func eachBatch(backwards: Bool = false, _ body: (_ first: Int, _ count: Int, UnsafeMutablePointer<Double>, UnsafeMutablePointer<Double>) -> Void) {
     let rows = rows.isEmpty ? 0 : rows.shape.z * rows.shape.y, half = shape.x / 2 + 1, batch = min(64, rows)
     let buffer = UnsafeMutablePointer<Double>.allocate(capacity: (2 * half + shape.x) * batch)
     defer { buffer.deallocate() }
-    for first in stride(from: 0, to: rows, by: max(1, batch)) { body(first, min(batch, rows - first), buffer, buffer + 2 * half * batch) }
+    let batches = batch == 0 ? 0 : (rows + batch - 1) / batch
+    for i in 0..<batches {
+      let first = (backwards ? batches - 1 - i : i) * batch
+      body(first, min(batch, rows - first), buffer, buffer + 2 * half * batch)
+    }
   }
-  /// Memory for the numbers or the values of any pencil: two of them, used in turns, are all that a transform needs.
-  private func memory() -> RawArray {
-    if let m = spare.popLast() { return m }
-    let most = max(rows.count, [alongX, whole(alongY, 1), columns].map { SpectralTransform.numbers($0).count }.max()!)
-    return RawArray(box: Box(shape: Index3(1, 1, most)), elementSize: 8)
-  }
-  /// The same complex numbers on the next pencil's box, in the other memory unless nothing moves.
-  private func moved(_ a: RawArray, _ here: inout RawArray, _ other: inout RawArray, to box: Box, _ plan: Redistribution?, ranks: borrowing Communicator) throws -> RawArray {
-    guard let plan else { return a }
-    swap(&here, &other)
-    let b = array(box, here)
-    try plan.move([a], into: [b], ranks: ranks)
+  /// Most numbers or values of any pencil.
+  private var most: Int { max(rows.count, [alongX, whole(alongY, 1), columns].map { SpectralTransform.numbers($0).count }.max()!) }
+  /// Memory for any pencil: one is all that a transform needs, and another, empty one where pencils are exchanged.
+  private func memory() -> RawArray { spare.popLast() ?? RawArray(box: Box(shape: Index3(1, 1, most)), elementSize: 8) }
+  /// The same complex numbers on the next pencil's box, in other memory where they move.
+  private func moved(_ a: RawArray, _ here: inout RawArray, to box: Box, _ plan: Redistribution?, ranks: borrowing Communicator) throws -> RawArray {
+    guard let plan else { return array(box, here) }
+    let next = memory(), b = array(box, next)
+    try plan.move([a], into: [b], emptying: true, ranks: ranks)
+    spare.append(here)
+    here = next
     return b
   }
   /// Complex numbers on a box.
   private func array(_ b: Box, _ memory: RawArray) -> RawArray { RawArray(inside: memory, box: SpectralTransform.numbers(b), elementSize: 8) }
   /// Lets go of the memory that transforms have worked in; the next one takes it anew.
   public func rest() { spare = [] }
+  /// For the coefficients of the modes `mine`; `backward` works where they lie.
+  public func coefficients() -> RawArray { RawArray(inside: memory(), box: place(mine), elementSize: 8) }
   private func whole(_ b: Box, _ axis: Int) -> Box {
     var w = b
     if !b.isEmpty { w.lower[axis] = 0; w.upper[axis] = shape[axis] }
@@ -111,7 +139,7 @@ public final class SpectralTransform {
   /// - Collective: all ranks.
   public func forward(of type: ScalarType = .float64, ranks: borrowing Communicator, _ fill: (RawArray) throws -> Void) throws -> RawArray {
     let half = shape.x / 2 + 1, m = modes.shape
-    var here = memory(), other = memory()
+    var here = memory()
     let x = array(alongX, here), p = x.bound(to: Double.self)
     do {
       // Rows grow as they are transformed: from the end of the memory to its beginning none meets the next.
@@ -127,43 +155,41 @@ public final class SpectralTransform {
         for l in 0..<count { (p + (row + l) * 2 * m.x).update(from: buffer + l * 2 * half, count: 2 * m.x) }
       }
     }
-    let wide = try moved(x, &here, &other, to: whole(alongY, 1), xy, ranks: ranks)
+    let wide = try moved(x, &here, to: whole(alongY, 1), xy, ranks: ranks)
     axes[1].complex(wide.bound(to: Double.self), backward: false, lines: alongY.shape.x, blocks: alongY.shape.z)
-    swap(&here, &other)
-    let y = array(alongY, here)
-    move(wide, y, blocks: alongY.shape.z, from: shape.y, count: m.y, first: modes.lower.y, run: alongY.shape.x, widen: false)
-    let long = try moved(y, &here, &other, to: columns, yz, ranks: ranks)
-    let lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
+    narrow(wide, blocks: alongY.shape.z, from: shape.y, count: m.y, first: modes.lower.y, run: alongY.shape.x)
+    let long = try moved(array(alongY, here), &here, to: columns, yz, ranks: ranks), lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
     axes[0].complex(long.bound(to: Double.self), backward: false, lines: lines, blocks: blocks)
-    swap(&here, &other)
-    let out = RawArray(inside: here, box: place(mine), elementSize: 8)
-    move(long, out, blocks: blocks, from: shape.z, count: m.z, first: modes.lower.z, run: lines, widen: false)
-    spare.append(other)
-    return out
+    narrow(long, blocks: blocks, from: shape.z, count: m.z, first: modes.lower.z, run: lines)
+    return RawArray(inside: here, box: place(mine), elementSize: 8)
   }
 
   /// Values, not normalised, plus a constant, rounded to `type`, on `rows`, of coefficients of the modes `mine`.
   ///
   /// Of the planes j_x = 0 and n / 2 the real part of what stands along x is taken.
+  ///
+  /// - Parameter coefficients: not to be used any more: values replace them where their memory is large enough, as that of `forward` and `coefficients()` is.
   /// - Collective: all ranks.
   public func backward(_ coefficients: consuming RawArray, adding mean: Double = 0, as type: ScalarType = .float64, ranks: borrowing Communicator) throws -> RawArray {
     let half = shape.x / 2 + 1, m = modes.shape
-    var here = memory()
-    let long = array(columns, here), lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
-    move(coefficients, long, blocks: blocks, from: shape.z, count: m.z, first: modes.lower.z, run: lines, widen: true)
+    var here = coefficients.whole
+    if coefficients.pointer != here.pointer || here.byteCount < 8 * most {
+      here = memory()
+      here.pointer.copyMemory(from: coefficients.pointer, byteCount: coefficients.byteCount)
+    }
     // Often the last to hold them.
     _ = consume coefficients
+    let long = array(columns, here), lines = columns.shape.y * columns.shape.x, blocks = columns.isEmpty ? 0 : 1
+    widen(long, blocks: blocks, to: shape.z, count: m.z, first: modes.lower.z, run: lines)
     axes[0].complex(long.bound(to: Double.self), backward: true, lines: lines, blocks: blocks)
-    var other = memory()
-    let y = try moved(long, &here, &other, to: alongY, zy, ranks: ranks)
-    swap(&here, &other)
+    _ = try moved(long, &here, to: alongY, zy, ranks: ranks)
     let wide = array(whole(alongY, 1), here)
-    move(y, wide, blocks: alongY.shape.z, from: shape.y, count: m.y, first: modes.lower.y, run: alongY.shape.x, widen: true)
+    widen(wide, blocks: alongY.shape.z, to: shape.y, count: m.y, first: modes.lower.y, run: alongY.shape.x)
     axes[1].complex(wide.bound(to: Double.self), backward: true, lines: alongY.shape.x, blocks: alongY.shape.z)
-    let x = try moved(wide, &here, &other, to: alongX, yx, ranks: ranks)
-    // Doubles stay where they are.
-    let out = type == .float64 ? RawArray(inside: other, box: rows, elementSize: 8) : RawArray(box: rows, type: type), p = x.bound(to: Double.self)
-    eachBatch { row, count, buffer, values in
+    let x = try moved(wide, &here, to: alongX, yx, ranks: ranks)
+    // Doubles stay where they are: rows that shrink meet none behind them, rows that grow none before.
+    let out = type == .float64 ? RawArray(inside: here, box: rows, elementSize: 8) : RawArray(box: rows, type: type), p = x.bound(to: Double.self)
+    eachBatch(backwards: 2 * m.x < shape.x) { row, count, buffer, values in
       for l in 0..<count {
         (buffer + l * 2 * half).update(from: p + (row + l) * 2 * m.x, count: 2 * m.x)
         (buffer + l * 2 * half + 2 * m.x).update(repeating: 0, count: 2 * (half - m.x))
@@ -177,8 +203,7 @@ public final class SpectralTransform {
         for i in 0..<count * shape.x { to[i] = values[i] + mean }
       }
     }
-    spare.append(here)
-    if type != .float64 { spare.append(other) }
+    if type != .float64 { spare.append(here) }
     return out
   }
 

@@ -59,7 +59,7 @@ final class SpectralDecoder {
     let some = !wanted.isEmpty
     let plan = try Redistribution(have: flat.map { transform.place($0) }, want: [place], grid: transform.grid, ranks: ranks, requireCover: some)
     let numbers = try (0..<components).map { c in
-      let q = RawArray(box: place, elementSize: 4, zeroed: !some), a = RawArray(box: place, elementSize: 8)
+      let q = RawArray(box: place, elementSize: 4, zeroed: !some), a = transform.coefficients()
       try plan.move(pieces.map { $0[c] }, into: [q], ranks: ranks)
       dequantise(q, k, into: a)
       return a
