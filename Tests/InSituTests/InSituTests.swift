@@ -59,6 +59,13 @@ import Testing
     #expect(outcome.status == 0, "\(outcome)")
   }
 
+  /// The same where a vector that wraps is all of a step: its copies and modes are held at once, and little beside them.
+  @Test(arguments: [(1, "wait"), (2, "wait"), (2, "async")])
+  func memoryOfACopiedVector(ranks: Int, end: String) throws {
+    let outcome = try hosts.run("memory", ranks: ranks, [hosts.path("vector.alds"), "128", "3", "wraps", "vector", "copied", end, "2"])
+    #expect(outcome.status == 0, "\(outcome)")
+  }
+
   /// What a run wrote as a data set of xarray.
   @Test(.enabled(if: Hosts.pythonHas("xarray"), "needs xarray")) func xarrayReadsASeries() throws {
     let outcome = try hosts.run("python", ranks: 1, [hosts.path("xarray.alds"), "xarray"])

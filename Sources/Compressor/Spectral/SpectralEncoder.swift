@@ -31,7 +31,7 @@ final class SpectralEncoder {
   private var metric: [Double] { SpectralModes.metric(transform.shape, spacing: settings.spacing) }
   let components: Int
   /// Whether modes are asked for when the field is coded.
-  private var isLookedAt: Bool { encoder.decoded != nil || isPreview }
+  var isLookedAt: Bool { encoder.decoded != nil || isPreview }
   /// Whether only the choice is wanted, and modes to look at.
   private let isPreview: Bool
   /// Every mode of the field.
@@ -47,7 +47,8 @@ final class SpectralEncoder {
     /// This rank's chunks and their streams.
     var mine: Range<Int>
     var payloads: [[UInt8]]
-    /// This rank's modes.
+    let pieces: Pieces
+    /// This rank's modes, where somebody will look at them.
     var integers: [RawArray]
     /// Of the streams over all ranks; with header and index.
     var streamBytes: Int, bytes: Int
@@ -55,6 +56,12 @@ final class SpectralEncoder {
     var rmse: Double
     /// `nil`: one step for all.
     var weights: ShellWeights?
+  }
+
+  /// Integers of this rank's chunks, by component, box after box; gone from all copies of a pass once one is decoded.
+  final class Pieces {
+    var components: [[RawArray]]
+    init(_ components: [[RawArray]]) { self.components = components }
   }
 
   /// - Collective: all ranks.
@@ -85,6 +92,9 @@ final class SpectralEncoder {
     self.symmetry = symmetry; settings = s; self.frame = frame
     numbers = coefficients
   }
+
+  /// Modes are made again where they are needed once more.
+  func letGo() { coefficients = []; numbers = [] }
 
   /// Where this rank's numbers have the place of the mean, which is none of them.
   var meanOffset: Int? {
@@ -265,27 +275,30 @@ final class SpectralEncoder {
         step = try encoder.phases.measure("step") { try solve(wanted, from: step, ranks: ranks) }
       }
     }
-    return try code(start, step: step, last: true, ranks: ranks)
+    return try code(start, step: step, .last, ranks: ranks)
   }
 
   /// - Collective: all ranks.
   private func atRate(_ rate: Double, _ start: FieldCoding, ranks: borrowing Communicator) throws -> Pass? {
-    var step = encoder.survey.range * exp2(-rate - 1), best: Pass?
+    var step = encoder.survey.range * exp2(-rate - 1), best: (step: Double, bytes: Int, symmetry: MirrorSymmetry?)?
+    func bits(_ bytes: Int) -> Double { 8 * Double(bytes) / Double(count) }
     var last: (x: Double, bits: Double)?, slope = -1.0
     for _ in 0..<14 {
-      guard let pass = try code(start, step: step, ranks: ranks) else {
+      guard let pass = try code(start, step: step, .measured, ranks: ranks) else {
         step *= 4
         continue
       }
-      let bits = 8 * Double(pass.bytes) / Double(count), x = log2(step)
-      if best.map({ abs(8 * Double($0.bytes) / Double(count) - rate) > abs(bits - rate) }) ?? true { best = pass }
-      if abs(bits / rate - 1) < 0.004 { break }
-      if let l = last, abs(l.x - x) > 1e-6, (bits - l.bits) / (x - l.x) < -0.02 { slope = (bits - l.bits) / (x - l.x) }
-      last = (x, bits)
-      step = exp2(x + min(max((rate - bits) / slope, -3), 3))
+      let found = bits(pass.bytes), x = log2(step)
+      if best.map({ abs(bits($0.bytes) - rate) > abs(found - rate) }) ?? true { best = (step, pass.bytes, symmetry) }
+      if abs(found / rate - 1) < 0.004 { break }
+      if let l = last, abs(l.x - x) > 1e-6, (found - l.bits) / (x - l.x) < -0.02 { slope = (found - l.bits) / (x - l.x) }
+      last = (x, found)
+      step = exp2(x + min(max((rate - found) / slope, -3), 3))
     }
     // Few modes cannot use up many bits.
-    return best.flatMap { abs(8 * Double($0.bytes) / Double(count) / rate - 1) < 0.015 || rate < 0.1 ? $0 : nil }
+    guard let best, abs(bits(best.bytes) / rate - 1) < 0.015 || rate < 0.1 else { return nil }
+    symmetry = best.symmetry
+    return try code(start, step: best.step, .last, ranks: ranks)
   }
 
   /// Whether the logarithms of the modes already say that the members by tile are far better.
@@ -303,9 +316,22 @@ final class SpectralEncoder {
 
   // MARK: coding
 
-  /// - Parameter last: whether another pass is rare; the modes are let go of then, and come back where it is needed.
+  /// Integers of a component, plane by plane; where they are let go of, the numbers leave memory meanwhile.
+  private func quantised(_ a: RawArray, _ k: ald_quantiser, emptying: Bool) -> RawArray {
+    let q = RawArray(box: a.box, elementSize: 4), planes = a.count == 0 ? 0 : a.box.shape.z, n = a.count / max(1, planes)
+    parallelFor(planes, threads: encoder.threads) { z in
+      withUnsafePointer(to: k) { ald_quantise_f64(a.bound(to: Double.self) + z * n, n, $0, q.bound(to: Int32.self) + z * n) }
+      if emptying { a.empty(8 * z * n..<8 * (z + 1) * n) }
+    }
+    return q
+  }
+
+  /// What a pass is for. After the last one another is rare: the modes are let go of, and come back where it is needed. Of one that is measured nothing
+  /// but its bytes is wanted.
+  enum Purpose { case measured, coded, last }
+
   /// - Collective: all ranks.
-  func code(_ start: FieldCoding, step: Double, last: Bool = false, ranks: borrowing Communicator) throws -> Pass? {
+  func code(_ start: FieldCoding, step: Double, _ purpose: Purpose = .coded, ranks: borrowing Communicator) throws -> Pass? {
     if coefficients.isEmpty {
       coefficients = try encoder.modes(transform, ranks: ranks)
       numbers = coefficients
@@ -314,8 +340,10 @@ final class SpectralEncoder {
     let e = try error(step, ranks: ranks)
     guard e.largest < SpectralEncoder.most, step > 0, step.isFinite else { return nil }
     let k = quantiser(step: step, shifts: e.shifts), box = transform.mine, shape = transform.shape
-    let integers = quantise(numbers, k, threads: encoder.threads)
-    if last, !isLookedAt, shaping == nil { coefficients = []; numbers = [] }
+    let letsGo = purpose == .last && !isLookedAt && shaping == nil
+    var given = numbers, integers: [RawArray] = []
+    if letsGo { letGo() }
+    while !given.isEmpty { integers.append(quantised(given.removeFirst(), k, emptying: letsGo)) }
     // The set: every mode up to the last one that is not zero.
     var s = settings
     if let change = shaping?.change {
@@ -331,10 +359,12 @@ final class SpectralEncoder {
     let inside = box.isEmpty ? box : box.intersection(modes.box)
     for q in integers {
       var a = [UInt64](repeating: 0, count: shells), n = a
-      if !inside.isEmpty {
-        let part = RawArray(box: transform.place(inside), elementSize: 4)
+      for z in inside.lower.z..<max(inside.lower.z, inside.upper.z) where !inside.isEmpty {
+        var plane = inside
+        plane.lower.z = z; plane.upper.z = z + 1
+        let part = RawArray(box: transform.place(plane), elementSize: 4)
         part.copy(part.box, from: q)
-        modes.addScaleSums(part.bound(to: Int32.self), inside, &a, &n)
+        modes.addScaleSums(part.bound(to: Int32.self), plane, &a, &n)
       }
       sums += a; counts += n
     }
@@ -346,35 +376,43 @@ final class SpectralEncoder {
     let boxes = chunks[mine].flatMap(\.boxes).map { transform.place($0) }
     let pieces = try encoder.phases.measure("exchange") {
       let plan = try Redistribution(have: [transform.place(box)], want: boxes, grid: transform.grid, ranks: ranks)
-      return try integers.map { q in
+      return try Pieces(integers.indices.map { c in
         let arrays = boxes.map { RawArray(box: $0, elementSize: 4) }
-        try plan.move([q], into: arrays, ranks: ranks)
+        try plan.move([integers[c]], into: arrays, emptying: !isLookedAt, ranks: ranks)
         return arrays
-      }
+      })
     }
+    if !isLookedAt { integers = [] }
     var first = 0
-    let parts = chunks[mine].map { c in
-      defer { first += c.boxes.count }
-      return c.boxes.indices.map { i in pieces.map { $0[first + i] } }
+    let parts = Slots<[[RawArray]]>(mine.count, [])
+    for (i, c) in chunks[mine].enumerated() {
+      parts[i] = c.boxes.indices.map { i in pieces.components.map { $0[first + i] } }
+      first += c.boxes.count
     }
-    let symbols = Slots<Symbols?>(mine.count, nil), mirrored = Slots<[Int]>(mine.count, [0, 0])
+    if purpose == .measured { pieces.components = [] }
+    let symbols = Slots<PackedSymbols?>(mine.count, nil), mirrored = Slots<[Int]>(mine.count, [0, 0])
     var histogram = [UInt32](repeating: 0, count: histogramSize)
     encoder.phases.measure("context") {
-      parallelFor(mine.count, threads: encoder.threads) { i in
-        let chunk = chunks[mine.lowerBound + i], s = Symbols(capacity: coder.count(chunk))
-        let (count, told, missed) = coder.symbols(chunk, parts[i], classes: s.classes, values: s.values)
-        s.count = count
-        symbols[i] = s
-        mirrored[i] = [told, missed]
+      let lanes = max(1, min(encoder.threads, mine.count)), sums = Slots<[UInt32]>(lanes, histogram)
+      parallelFor(lanes, threads: lanes) { lane in
+        for i in stride(from: lane, to: mine.count, by: lanes) {
+          let chunk = chunks[mine.lowerBound + i], s = Symbols(capacity: coder.count(chunk))
+          let (count, told, missed) = coder.symbols(chunk, parts[i], classes: s.classes, values: s.values)
+          s.count = count
+          s.add(to: &sums[lane])
+          symbols[i] = PackedSymbols(s)
+          mirrored[i] = [told, missed]
+          if purpose == .measured { parts[i] = [] }
+        }
       }
-      for s in symbols.array { s!.add(to: &histogram) }
+      for h in sums.array { for i in h.indices { histogram[i] += h[i] } }
     }
     if !s.symmetries.isEmpty {
       let told = try ranks.allReduce(mirrored.array.reduce(into: [0, 0]) { $0[0] += $1[0]; $0[1] += $1[1] }, .sum)
       // Only the largest waves are symmetric.
       if 8 * told[1] > told[0] {
         symmetry = nil
-        return try code(start, step: step, last: last, ranks: ranks)
+        return try code(start, step: step, purpose, ranks: ranks)
       }
     }
     let tables = ClassTables(histogram: try reducedHistogram(histogram, ranks: ranks), sampled: false)
@@ -385,7 +423,7 @@ final class SpectralEncoder {
           let bytes = symbols[i]!.encode(tables), chunk = chunks[mine.lowerBound + i]
           payloads[i] = bytes
           symbols[i] = nil
-          if !encoder.check { return }
+          if !encoder.check || purpose == .measured { return }
           let again = parts[i].map { $0.map { RawArray(box: $0.box, elementSize: 4) } }
           do {
             try coder.decode(chunk, bytes, tables, into: again)
@@ -406,91 +444,7 @@ final class SpectralEncoder {
     coding.tables = tables.serialised
     let bytes = try ranks.allReduce(payloads.array.reduce(0) { $0 + $1.count }, .sum)
     return Pass(
-      coding: coding, settings: s, chunks: chunks, mine: mine, payloads: payloads.array, integers: integers, streamBytes: bytes,
+      coding: coding, settings: s, chunks: chunks, mine: mine, payloads: payloads.array, pieces: pieces, integers: integers, streamBytes: bytes,
       bytes: bytes + coding.serialised.count + 6 * chunks.count + 16, rmse: e.rmse, weights: shaping?.weights)
-  }
-
-  // MARK: decoding again
-
-  /// The transform of what a pass coded, as a decoder has it.
-  ///
-  /// - Collective: all ranks.
-  private func codedTransform(_ pass: Pass, ranks: borrowing Communicator) throws -> (SpectralTransform, Redistribution) {
-    let coded = try SpectralTransform(transform.shape, modes: pass.settings.modes(transform.shape).box, ranks: ranks)
-    return (coded, try Redistribution(have: [transform.place(transform.mine)], want: [transform.place(coded.mine)], grid: transform.grid, ranks: ranks))
-  }
-
-  /// Numbers of all components, of which the basis makes modes.
-  ///
-  /// - Collective: all ranks.
-  private func decodedModes(_ pass: inout Pass, _ coded: SpectralTransform, _ plan: Redistribution, last: Bool, ranks: borrowing Communicator) throws -> [RawArray] {
-    let k = quantiser(step: pass.coding.step, shifts: pass.coding.shifts)
-    var numbers: [RawArray] = []
-    for c in pass.integers.indices {
-      let q = RawArray(box: plan.want[0], elementSize: 4), a = RawArray(box: plan.want[0], elementSize: 8)
-      try plan.move([pass.integers[c]], into: [q], ranks: ranks)
-      if last { pass.integers[c] = RawArray(box: Box(shape: Index3(0, 0, 0)), elementSize: 4) }
-      dequantise(q, k, into: a)
-      numbers.append(a)
-    }
-    let modes = everything
-    SpectralEncoder.eachRow(coded.mine, numbers, threads: encoder.threads) { z, y, rows in
-      pass.weights?.divide(modes, z, y, coded.mine, rows)
-      frame.backward(z, y, coded.mine, rows)
-    }
-    return numbers
-  }
-
-  /// Decodes a pass, finds outliers, and puts the streams in order.
-  ///
-  /// - Parameter last: whether this pass is taken whatever it comes to; then its modes are let go of.
-  /// - Collective: all ranks.
-  private func finished(_ pass: inout Pass, last: Bool, ranks: borrowing Communicator) throws -> EncodedField {
-    if isLookedAt { self.last = pass }
-    let layout = encoder.layout, target = encoder.target, type = encoder.source.type
-    var statistics = [ErrorStatistics](repeating: encoder.emptyStatistics(), count: layout.components), outliers: [[UInt8]] = []
-    if encoder.check || target.pointwise != nil || encoder.decoded != nil {
-      (statistics, outliers) = try encoder.phases.measure("verify") {
-        let (coded, plan) = try codedTransform(pass, ranks: ranks), boxes = layout.regions.map(\.box)
-        var modes = try decodedModes(&pass, coded, plan, last: last, ranks: ranks)
-        return try encoder.compared(ranks: ranks) { c in
-          let values = try coded.backward(modes.removeFirst(), adding: pass.settings.means[c], as: type, ranks: ranks)
-          coded.rest()
-          let again = try Surroundings(have: [transform.rows], arrays: [[values]], elementSize: type.size, wanted: boxes, grid: layout.grid, ranks: ranks)
-          return (again, { box, ranks in
-            var cells: RawArray?
-            try again.forEachComponent(of: box, ranks: ranks) { cells = $1.array(holding: box!) }
-            return cells
-          })
-        }
-      }
-    }
-    var out = EncodedField(coding: pass.coding, survey: encoder.survey, target: target)
-    out.statistics = statistics
-    let tiles = target.pointwise == nil ? 0 : layout.streamCount
-    out.streamCount = pass.chunks.count + tiles
-    let placed = try StreamOrder.placed(
-      [(pass.mine.lowerBound, pass.payloads)] + (tiles > 0 ? [(pass.chunks.count + layout.units.lowerBound, outliers)] : []), total: out.streamCount!,
-      ranks: ranks)
-    out.firstStream = placed.first; out.lengths = placed.lengths; out.streams = placed.bytes
-    out.streamBytes = try ranks.allReduce(placed.bytes.count, .sum)
-    return out
-  }
-
-  /// Passes until the target is met.
-  ///
-  /// - Collective: all ranks.
-  func encode(from first: consuming Pass, _ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField {
-    let once = encoder.target.pointwise != nil || encoder.target.rate != nil || shaping?.fixed != nil, last = once && !isLookedAt
-    if last { coefficients = []; numbers = [] }
-    var pass = first, out = try finished(&pass, last: last, ranks: ranks)
-    guard !once, let wanted = encoder.target.rmse else { return out }
-    // Rounding to the stored type adds to the error of the coefficients.
-    for _ in 0..<6 {
-      guard let rmse = out.rmse, rmse > wanted, let next = try code(start, step: pass.coding.step * wanted / rmse * 0.9997, ranks: ranks) else { break }
-      pass = next
-      out = try finished(&pass, last: false, ranks: ranks)
-    }
-    return out
   }
 }
