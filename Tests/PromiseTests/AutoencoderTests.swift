@@ -88,6 +88,71 @@ extension Promises {
       try place.run("verify @c.ald --against @in.h5")
     }
 
+    /// The code of scattering images that comes with the program: form factors of spheres over a background, with counting noise, after Anscombe's root.
+    @Test func shippedCodeOfImages() throws {
+      let place = try Workplace("autoencoder-images"), edge = 32, count = 64
+      let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../benchmarks/learned/scattering.aldm")
+      try Data(contentsOf: file).write(to: place.folder.appendingPathComponent("m.aldm"))
+      var g = SplitMix64(seed: 11), values: [Double] = []
+      for _ in 0..<count {
+        let radius = 4 + 8 * g.uniform(), top = pow(10, 3 + 1.5 * g.uniform()), background = 2 + 18 * g.uniform()
+        for i in 0..<edge * edge {
+          let q = hypot(Double(i / edge) - 15.5, Double(i % edge) - 15.5) / 16
+          var form = 0.0, noise = -6.0
+          for (k, share) in [0.12, 0.23, 0.3, 0.23, 0.12].enumerated() {
+            let x = radius * (1 + 0.07 * Double(k - 2)) * q, f = 3 * (sin(x) - x * cos(x)) / (x * x * x)
+            form += share * f * f
+          }
+          // Of variance 1 after the root.
+          for _ in 0..<12 { noise += g.uniform() }
+          values.append(2 * (top * form + background + 0.375).squareRoot() + noise)
+        }
+      }
+      try Snapshot.write(place.path("in.h5"), [("counts", Values(.float32, [count, edge, edge], values), ["dims": "z,y,x"])])
+      try place.run("compress @in.h5 -o @p.ald --psnr 45")
+      try place.run("compress @in.h5 -o @c.ald --psnr 45 --model @m.aldm --report @c.json", ranks: 2)
+      let c = try place.reports("c.json")[0], plain = try place.bytes("p.ald").count
+      #expect((c["transform"] as? String)?.hasPrefix("autoencoder+") == true && c["bound_kept"] as? Bool == true, "\(c["transform"]!)")
+      #expect((c["stored_bytes"] as! Int) * 3 < plain, "\(c["stored_bytes"]!) against \(plain)")
+      try place.run("verify @c.ald --against @in.h5")
+      try place.run("decompress @c.ald -o @out.h5 --region 0:3,0:32,5:9")
+    }
+
+    /// An autoencoder stays where it keeps observables as it is; else the field is coded as without it.
+    @Test func keepsObservables() throws {
+      let place = try Workplace("autoencoder-keep")
+      try Autoencoders.model(try Learned.snapshot(place), .contextual, place.path("m.aldm"))
+      let forced = "compress @in.h5 -o @c.ald --psnr 45 --codec autoencoder --model @m.aldm --report @c.json --keep"
+      try place.run("\(forced) vorticity:0.2", ranks: 2)
+      let o = try #require((try place.reports("c.json")[0]["observables"] as? [[String: Any]])?.first)
+      #expect((o["error"] as! Double) <= 0.2)
+      try place.run("verify @c.ald --against @in.h5")
+      place.remove("c.ald")
+      #expect(try place.run("\(forced) vorticity:1e-4", status: 3).stderr.contains("leave --codec out"))
+      #expect(!place.exists("c.ald"))
+      try place.run("compress @in.h5 -o @p.ald --psnr 45 --keep vorticity:0.03")
+      try place.run("compress @in.h5 -o @c.ald --psnr 45 --keep vorticity:0.03 --model @m.aldm", ranks: 3)
+      #expect(try place.bytes("c.ald") == place.bytes("p.ald"))
+    }
+
+    /// Weights on the steps of latents: what they cost and win is what the law says, the same on any ranks.
+    @Test func sweepsOfLatents() throws {
+      let place = try Workplace("autoencoder-sweep")
+      try Autoencoders.model(try Learned.snapshot(place), .factorized, place.path("m.aldm"))
+      func cells(ranks: Int) throws -> [[String: Any]] {
+        try place.run("sweep @in.h5 --rates 1 --weights 1 --observe box(size=8),vorticity --model @m.aldm --report @s.json", ranks: ranks)
+        return try #require((try place.results("s.json")["sweep"] as? [String: Any])?["cells"] as? [[String: Any]])
+      }
+      let alone = try cells(ranks: 0)
+      #expect(alone.count == 2)
+      for c in alone {
+        func number(_ key: String) throws -> Double { try #require(c[key] as? Double) }
+        #expect(try abs(number("cost_db") - number("predicted_cost_db")) < 0.3 + 0.2 * number("predicted_cost_db"), "\(c)")
+        #expect(try abs(number("gain_db") - number("predicted_gain_db")) < 0.3 + 0.2 * number("predicted_gain_db"), "\(c)")
+      }
+      #expect(NSArray(array: try cells(ranks: 4)).isEqual(to: alone))
+    }
+
     @Test func modelsThatAreNotThere() throws {
       let place = try Workplace("autoencoder-models")
       let v = try Learned.snapshot(place)
@@ -118,7 +183,8 @@ extension Promises {
       try refused("verify @c.ald --model @other.dat", "needs the model")
       try whole.write(to: file)
       try place.run("verify @c.ald --model @m.dat")
-      try refused("align @in.h5 -f velocity --psnr 45 --observe vorticity --model @m.dat", "autoencoder")
+      try refused("align @in.h5 -f velocity --psnr 45 --observe vorticity --model @m.dat", "autoencoder", status: 1)
+      try refused("sweep @in.h5 -f velocity --observe vorticity --model @m.dat", "sparse", status: 1)
       try refused("compress @in.h5 -o @y.ald --psnr 45 --codec autoencoder", "--codec autoencoder", status: 1)
       try refused("compress @in.h5 -o @y.ald --pwrel 1e-2 --codec autoencoder --model @m.dat", "--codec autoencoder", status: 1)
       try Snapshot.write(place.path("scalar.h5"), [("s", Values(.float32, Learned.shape, Pattern.waves.values(Learned.shape, seed: 1)), ["dims": "z,y,x"])])

@@ -72,8 +72,7 @@ func encodeAligned(
     e.globalTransforms = r.globalTransforms
     e.background = background
     e.correctors = r.correctors
-    // Observables are kept by steps of bands.
-    e.autoencoders = r.kept.isEmpty ? r.autoencoders : []
+    e.autoencoders = r.autoencoders
     return e
   }
   let first = try encoder(forced, ranks)
@@ -93,7 +92,12 @@ func encodeAligned(
     let all = r.kept.map(\.observable) + r.observed.filter { !names.contains($0.specification) }
     let observer = try phases.measure("observe") { try FieldObserver(all, of: r.order.map { original[$0] }, on: domain) }
     var session = try AlignedSession(r, observer, first, restoration, original)
-    var out = try session.run(ranks: ranks, lapped: { try encoder(.lapped16, $0) }, finer: { try encoder(forced, finer: $0, $1) })
+    func lapped(_ ranks: borrowing Communicator) throws -> FieldEncoder {
+      let e = try encoder(.lapped16, ranks)
+      e.autoencoders = []
+      return e
+    }
+    var out = try session.run(ranks: ranks, lapped: lapped, finer: { try encoder(forced, finer: $0, $1) })
     if !all.isEmpty {
       out.observables = try phases.measure("observe") {
         let decoded = try session.encoder.decodedParts(on: domain)
