@@ -18,14 +18,15 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
   let started = PhaseClock.now()
   let phases = PhaseClock()
   let input = try phases.measure("open") { try SnapshotInput.open(o.input, snapshotOptions(o.reading, fields: o.fields), ranks: ranks) }
-  if o.model != nil && o.map != nil { throw Failure(.usage, "--map and --model exclude each other: maps are those of transforms") }
   let plan = try ObservationPlan(o.observe, input.fields, positions: input.positions, ranks: ranks)
   let network = try o.model.map { path -> Network in
-    guard case .network(let n) = try ModelFile.read(path, ranks: ranks) else { throw Failure(.model, "model '\(path)' is an autoencoder; align takes networks that correct a transform") }
+    guard case .network(let n) = try ModelFile.read(path, suiting: input.fields, ranks: ranks) else {
+      throw Failure(.usage, "model '\(path)' is an autoencoder, whose latents have no bands; align takes networks behind a transform, sweep --model takes both")
+    }
     return n
   }
   var report = Report()
-  var map: [AlignmentMap] = []
+  var maps: [AlignmentMap] = []
   for (number, f) in input.fields.enumerated() where !plan.fields[number].observables.isEmpty {
     let wanted = plan.fields[number]
     for step in try selectedSteps(o.steps ?? 0..<1, of: f.steps, in: "\(o.input): \(f.name)") {
@@ -53,21 +54,6 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
       line.granted = point.noise.squareRoot()
       try phases.measure("align") {
         try withRankDomain(f.grid, coordinates: wanted.coordinates, ranks: ranks) { domain in
-          if let network {
-            let a = try LearnedAlignment(
-              network, wanted.observables, source, at: point, target: encoder.target.pointwise == nil ? encoder.target.rmse : nil, on: domain, ranks: ranks)
-            line.transform += "+" + network.hashText
-            line.learned = .init(gainDB: -10 * log10(a.gain), slackDB: 10 * log10(a.slack))
-            line.granted = a.meanSquareError.squareRoot()
-            for (j, name) in wanted.names.enumerated() {
-              var r = ObservableReport(name: name)
-              r.units = wanted.observables[j].units
-              r.predictedError = a.errors[j]
-              r.alignment = try .init(a, j, rate: a.rate, slack: a.slack, name: name)
-              line.observables.append(r)
-            }
-            return
-          }
           var whole: FieldParts?
           let transform = LappedOrthogonalTransform(blockEdge: point.edge, grid: f.grid)
           let blocks = o.map == nil ? SampledBlocks(transform, count: 8, ranks: ranks) : SampledBlocks(tiles: TileGrid(shape: f.grid.shape), transform, ranks: ranks)
@@ -82,7 +68,7 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
           let subjects = try (open ? RowComparison.calibrated(wanted.observables, to: original(), on: domain) : wanted.observables).map {
             BandAlignment.Subject(observable: $0, value: nil, meanSquare: nil)
           }
-          if o.map == nil, let s = encoder.spectral, let pass = s.last {
+          if o.map == nil, network == nil, let s = encoder.spectral, let pass = s.last {
             let law = try SpectralLaw(s, pass, subjects, source, order: Array(0..<f.components), samples: 8, original: original, on: domain, ranks: ranks)
             for (j, name) in wanted.names.enumerated() {
               var r = ObservableReport(name: name)
@@ -95,6 +81,26 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
             return
           }
           let a = try BandAlignment(subjects, source, blocks, original: original, on: domain, ranks: ranks)
+          func map(_ statistics: some BandStatistics, _ j: Int) throws -> AlignmentMap? {
+            o.map == nil ? nil : try AlignmentMap(statistics, j, "\(f.name)/\(step)/\(wanted.names[j])", TileGrid(shape: f.grid.shape))
+          }
+          if let network {
+            let l = try LearnedAlignment(
+              network, a, subjects.map(\.observable), source, order: f.componentOrder, noise: point.noise, target: encoder.target.pointwise == nil ? encoder.target.rmse : nil,
+              on: domain, ranks: ranks)
+            line.transform += "+" + network.hashText
+            line.learned = .init(gainDB: -10 * log10(l.gain), slackDB: 10 * log10(l.slack))
+            line.granted = l.meanSquareError.squareRoot()
+            for (j, name) in wanted.names.enumerated() {
+              var r = ObservableReport(name: name)
+              r.units = wanted.observables[j].units
+              r.predictedError = l.errors[j]
+              r.alignment = try .init(l, j, rate: l.rate, slack: l.slack, name: name)
+              line.observables.append(r)
+              maps += try map(l, j).map { [$0] } ?? []
+            }
+            return
+          }
           let rounding = try a.rounding(at: point)
           for (j, name) in wanted.names.enumerated() {
             var r = ObservableReport(name: name)
@@ -102,7 +108,7 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
             r.predictedError = try a.error(j, rounding)
             r.alignment = try .init(a, j, rate: .noise(point.noise), name: name)
             line.observables.append(r)
-            if o.map != nil { map.append(try AlignmentMap(a, j, "\(f.name)/\(step)/\(name)", TileGrid(shape: f.grid.shape))) }
+            maps += try map(a, j).map { [$0] } ?? []
           }
         }
       }
@@ -112,7 +118,7 @@ public func align(_ o: AlignOptions, ranks: borrowing Communicator, progress: (S
   }
   if let path = o.map {
     let first = ranks.rank == 0
-    try ranks.agree { if first { try AlignmentMap.write(map, to: path) } }
+    try ranks.agree { if first { try AlignmentMap.write(maps, to: path) } }
   }
   try finishRun(&report, "align", o.threads, phases, started, ranks: ranks)
   return report
@@ -126,16 +132,16 @@ struct AlignmentMap {
   /// Mean sensitivity of a tile's latents over that of the field, their CV^2, and the overlap inside the tile; NaN where it is undefined.
   var sensitivity: [Double], cv2: [Double], overlap: [Double]
 
-  init(_ a: BandAlignment, _ j: Int, _ name: String, _ tiles: TileGrid) throws {
+  init(_ a: some BandStatistics, _ j: Int, _ name: String, _ tiles: TileGrid) throws {
     self.name = name
     shape = [tiles.counts.z, tiles.counts.y, tiles.counts.x]
     sensitivity = [Double](repeating: .nan, count: tiles.count); cv2 = sensitivity; overlap = sensitivity
-    let mean = a.sensitivities[j].mean, n = a.counts.reduce(0, +)
+    let (mean, samples) = a.sensitivity(j), n = a.counts.reduce(0, +)
     let whole = zip(mean, a.counts).reduce(0) { $0 + $1.0 * $1.1 } / n
     for t in 0..<tiles.count {
       let c = tiles.coordinates(t), at = (c.z * tiles.counts.y + c.y) * tiles.counts.x + c.x
       let counts = a.sampledCounts[t], present = counts.indices.filter { counts[$0] > 0 }
-      let g = a.sensitivities[j].samples.isEmpty ? mean : a.sensitivities[j].samples[t]
+      let g = samples.isEmpty ? mean : samples[t]
       let spectrum = TradeSpectrum(present.map { g[$0] }, weights: present.map { counts[$0] })
       sensitivity[at] = whole > 0 ? spectrum.mean / whole : .nan
       cv2[at] = spectrum.relativeVariance

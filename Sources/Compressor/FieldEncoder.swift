@@ -78,6 +78,8 @@ package final class FieldEncoder {
   private var trial: BankTrial?
   /// What may correct decoded values. Taken by the tile codecs only where it pays.
   var correctors: [Corrector] = []
+  /// Whether the first of them does, whether it pays or not; tiles that it harms stay as they are.
+  var alwaysCorrects = false
   /// Models of members of the bank beside the transforms; each that suits the field is tried.
   var autoencoders: [Autoencoder] = []
   /// The one of the pass at hand.

@@ -208,6 +208,8 @@ public struct SweepOptions: WorkOptions {
   public var steps: Range<Int>?
   public var reading = InputOptions()
   public var observe = ObserveOptions()
+  /// Model file of a network that corrects what every coding decodes.
+  public var model: String?
   public var threads = 1
   public var report: String?
   public var verbosity = Verbosity.normal

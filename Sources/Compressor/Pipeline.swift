@@ -100,10 +100,7 @@ public func compress(_ o: CompressOptions, ranks: borrowing Communicator, progre
     }
     return keep
   }
-  let models = try phases.measure("open") { try o.models.map { try ModelFile.read($0, ranks: ranks) } }
-  for (m, path) in zip(models, o.models) where !input.fields.contains(where: { m.suits($0.grid, components: $0.components) }) {
-    throw Failure(.model, "model '\(path)' is made for \(m.domain), as no field has them")
-  }
+  let models = try phases.measure("open") { try o.models.map { try ModelFile.read($0, suiting: input.fields, ranks: ranks) } }
   let writer = o.dryRun ? nil : try ContainerWriter(path: o.output, noClobber: o.noClobber, ranks: ranks)
   var report = Report()
   do {

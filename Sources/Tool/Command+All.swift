@@ -212,6 +212,7 @@ extension Command {
       .value("field", short: "f", "NAME", "only this dataset (default: all floating)", repeats: true),
       .value("rates", "B,B,...", "bits per value (1,2,4)"),
       .value("weights", "L,L,...", "weights of the observable (0.25,1,4,16)"),
+      .value("model", "FILE.aldm", "of the learned decoder behind the transform"),
       .value("steps", "A:B", "time steps A to B-1 (the first)"),
     ] + observing + reading + usual
   ) { a throws(Failure) in
@@ -219,6 +220,7 @@ extension Command {
     o.fields = try a.fields()
     o.observe = try a.observed("sweep")
     if let text = a.last("rates") { o.rates = try positives(text, for: "--rates") }
+    o.model = a.last("model")
     if let text = a.last("weights") { o.weights = try positives(text, for: "--weights") }
     o.steps = try a.steps()
     o.reading = try a.reading()

@@ -55,6 +55,19 @@ import Testing
     }
   }
 
+  /// The tangent is that of differences, the adjoint the tangent's: in double precision, away from kinks.
+  @Test(arguments: shapes) func derivativeOfTheSynthesis(_ s: Shape) {
+    let a = AutoencoderTests.made(s), d = SynthesisDerivative(a), split = s.analysisLayers.reduce(0) { $0 + $1.inputs * $1.outputs + ($1.biased ? $1.outputs : 0) }
+    func doubles(_ n: Int, _ seed: UInt64) -> [Double] { AutoencoderTests.random(n, seed).map(Double.init) }
+    func decoded(_ z: [Double]) -> [Double] { AutoencoderTests.map(s.synthesisLayers, a.numbers.parameters[split...], s.synthesis, z) }
+    let z = doubles(s.latents, 21), v = doubles(s.latents, 22), r = doubles(s.values, 23), h = 1e-6
+    let t = d.tangent(v, at: z), slopes = zip(decoded(zip(z, v).map { $0 + h * $1 }), decoded(zip(z, v).map { $0 - h * $1 })).map { ($0 - $1) / (2 * h) }
+    func dot(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
+    let size = (dot(t, t) * dot(r, r)).squareRoot()
+    #expect(zip(t, slopes).allSatisfy { abs($0 - $1) < 1e-6 * (1 + abs($0)) })
+    #expect(abs(dot(t, r) - dot(v, d.adjoint(r, at: z))) < 1e-12 * size)
+  }
+
   /// The maps of the documentation in binary64, patch by patch.
   static func map(_ layers: [Network.Layer], _ p: ArraySlice<Float>, _ hidden: Autoencoder.Hidden, _ x: [Double]) -> [Double] {
     var at = p.startIndex

@@ -64,9 +64,10 @@ final class Workplace: @unchecked Sendable {
     return String(text[start.lowerBound..<end.lowerBound])
   }
   /// The fields of a JSON report.
-  func reports(_ name: String) throws -> [[String: Any]] {
+  func reports(_ name: String) throws -> [[String: Any]] { try #require(try results(name)["fields"] as? [[String: Any]]) }
+  /// What a report says beside how it ran.
+  func results(_ name: String) throws -> [String: Any] {
     let root = try #require(try JSONSerialization.jsonObject(with: bytes(name)) as? [String: Any])
-    let result = try #require(root["result"] as? [String: Any])
-    return try #require(result["fields"] as? [[String: Any]])
+    return try #require(root["result"] as? [String: Any])
   }
 }

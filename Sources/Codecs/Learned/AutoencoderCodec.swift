@@ -116,6 +116,20 @@ public final class AutoencoderCodec: Sendable {
     return out
   }
 
+  /// Calls `body` with the values of each patch of a tile, component by component; 0 where it sticks out.
+  ///
+  /// - Parameter values: one list per component, of the box.
+  public func forEachPatch(of box: Box, _ values: [[Double]], _ body: (_ patch: Int, _ values: [Double]) -> Void) {
+    let n = model.shape.values, count = patches(of: box)
+    var all = [Double](repeating: 0, count: count.product * n)
+    forEachRow(box, count) { patch, channel, cell, c in
+      guard cell.z < box.upper.z, cell.y < box.upper.y else { return }
+      let from = box.offset(of: cell), to = patch * n + channel
+      for i in 0..<min(model.shape.patch.x, box.upper.x - cell.x) { all[to + i] = values[c][from + i] }
+    }
+    for p in 0..<count.product { body(p, Array(all[p * n..<(p + 1) * n])) }
+  }
+
   /// Rows along x of all patches, with their first channels and cells; those of patches that stick out may begin beyond the tile along z and y.
   private func forEachRow(_ box: Box, _ count: Index3, _ body: (_ patch: Int, _ channel: Int, _ cell: Index3, _ component: Int) -> Void) {
     let p = model.shape.patch

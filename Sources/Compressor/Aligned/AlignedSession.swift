@@ -62,7 +62,12 @@ struct AlignedSession {
   mutating func run(
     ranks: borrowing Communicator, lapped: (borrowing Communicator) throws -> FieldEncoder, finer: (Double, borrowing Communicator) throws -> FieldEncoder
   ) throws -> AlignedField {
-    let plain = try pass(ranks)
+    var plain = try pass(ranks)
+    // An autoencoder has the steps of its model: where those miss a target the field is coded as if it were not there.
+    if plain.field.coding.member == .autoencoder, encoder.forced == nil, !judge.satisfied(plain.errors) {
+      encoder.autoencoders = []
+      plain = try pass(ranks)
+    }
     func done(_ p: Pass, _ steps: String, predicted: [Double]) -> AlignedField { self.done(p, steps, predicted, against: plain.field) }
     if judge.satisfied(plain.errors) { return done(plain, "uniform", predicted: plain.errors) }
     // Only lapped transforms have factors on bands, and they code no masks.
@@ -102,7 +107,9 @@ struct AlignedSession {
   private mutating func byBlocks(_ plain: Pass, lapped: (borrowing Communicator) throws -> FieldEncoder, ranks: borrowing Communicator) throws -> AlignedField {
     var start = plain
     if start.field.coding.member.blockEdge == nil {
-      guard encoder.forced == nil, start.field.coding.member != .lossless, start.field.coding.member != .constant else { throw judge.failure(start.errors, "") }
+      guard encoder.forced == nil, start.field.coding.member != .lossless, start.field.coding.member != .constant else {
+        throw judge.failure(start.errors, start.field.coding.member == .autoencoder ? "; an autoencoder has the steps of its model: ask for a finer bound, or leave --codec out" : "")
+      }
       encoder = try lapped(ranks)
       prepare()
       start = try pass(ranks)
@@ -128,9 +135,10 @@ struct AlignedSession {
     default: return nil
     }
     guard NetworkCorrection.takes(domain.grid, network) else { return nil }
+    let source = encoder.source.ordered(request.order), subjects = Array(try observer.subjects().prefix(judge.kept.count))
+    let bands = try BandAlignment(subjects, source, SampledBlocks(transform, count: 8, ranks: ranks), original: { judge.original }, on: domain, ranks: ranks)
     let a = try LearnedAlignment(
-      network, judge.kept.map(\.observable), encoder.source.ordered(request.order), at: OperatingPoint(edge: transform.blockEdge, noise: e.coding.step * e.coding.step / 12),
-      target: nil, on: domain, ranks: ranks)
+      network, bands, subjects.map(\.observable), source, order: request.order, noise: e.coding.step * e.coding.step / 12, target: nil, on: domain, ranks: ranks)
     return judge.kept.indices.map { j in
       var g = [[Double]](repeating: [], count: request.order.count)
       for (c, own) in request.order.enumerated() { g[own] = a.squares(j, component: c) }

@@ -93,7 +93,7 @@ extension FieldEncoder {
   /// Offsets and scale, from sums that are exact for any cutting.
   ///
   /// - Collective: all ranks.
-  private func patchNormalisation(_ kind: Autoencoder.Normalisation, ranks: borrowing Communicator) throws -> PatchNormalisation {
+  func patchNormalisation(_ kind: Autoencoder.Normalisation, ranks: borrowing Communicator) throws -> PatchNormalisation {
     let parts = layout.components
     if kind == .none { return PatchNormalisation(scale: 1, offsets: [Double](repeating: 0, count: parts)) }
     let middle = survey.minimum + survey.range / 2
@@ -114,7 +114,7 @@ extension FieldEncoder {
   ///
   /// - Parameter among: only these; `nil`: all.
   /// - Collective: all ranks.
-  private func forEachTile(ranks: borrowing Communicator, among: Set<Int>? = nil, _ body: (Int, [RawArray]) throws -> Void) throws {
+  func forEachTile(ranks: borrowing Communicator, among: Set<Int>? = nil, _ body: (Int, [RawArray]) throws -> Void) throws {
     try layout.forEachRegion(have: source.boxes, arrays: source.arrays, elementSize: source.type.size, halo: 0, ranks: ranks) { region, arrays in
       let tiles = region.tiles.filter { among?.contains($0) ?? true }, failures = Slots<(any Error)?>(tiles.count, nil)
       // In order where results are gathered.

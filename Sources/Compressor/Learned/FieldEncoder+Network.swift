@@ -24,8 +24,8 @@ extension FieldEncoder {
   func runCorrected(ranks: borrowing Communicator, _ run: () throws -> EncodedField) throws -> EncodedField {
     defer { correcting = nil }
     // Steps by band are for the decoder that equal steps chose: a choice that changed from pass to pass could not be aimed at.
-    if shaping != nil {
-      correcting = settled
+    if shaping != nil || alwaysCorrects {
+      correcting = alwaysCorrects ? correctors.first : settled
       return try run()
     }
     settled = nil

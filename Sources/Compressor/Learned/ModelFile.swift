@@ -55,6 +55,16 @@ public struct ModelFile: Sendable {
     return try ranks.agree { try LearnedModel(serialised: bytes) }
   }
 
+  /// One for some of the fields.
+  ///
+  /// - Throws: as `read`, and `Failure(.model)`, on all ranks: no field is what it was made for.
+  /// - Collective: all ranks.
+  static func read(_ path: String, suiting fields: [FieldDescription], ranks: borrowing Communicator) throws -> LearnedModel {
+    let m = try read(path, ranks: ranks)
+    guard fields.contains(where: { m.suits($0.grid, components: $0.components) }) else { throw Failure(.model, "model '\(path)' is made for \(m.domain), as no field has them") }
+    return m
+  }
+
   /// The canonical bytes of the model in a file. Local.
   static func contents(_ path: String) throws -> [UInt8] {
     guard access(path, R_OK) == 0 else { throw Failure(.model, "model '\(path)' cannot be read: \(String(cString: strerror(errno)))") }

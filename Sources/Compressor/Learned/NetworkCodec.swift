@@ -13,6 +13,8 @@ package struct NetworkCorrection {
   /// Cells whose corrected values depend on the domain's, from faces of patches on; those that these depend on.
   private let outer: Box, wide: Box
   private let derivative: NetworkDerivative?
+  /// Which component of the network each of the parts is.
+  private let order: [Int]
   /// x^ on the domain's cells.
   package let corrected: FieldParts
 
@@ -20,10 +22,12 @@ package struct NetworkCorrection {
   /// Whether periodic axes are whole numbers of patches.
   package static func takes(_ grid: Grid, _ n: Network) -> Bool { (0..<3).allSatisfy { !grid.periodic[$0] || grid.shape[$0] % patches(n.shape)[$0] == 0 } }
 
-  /// - Parameter decoded: w, on the domain's cells. - Parameter unit: the step s.
+  /// - Parameter decoded: w, on the domain's cells. - Parameter unit: the step s. - Parameter order: which component of the network each of the parts
+  ///   is, here and in what the methods take and give; `nil`: the same.
   /// - Throws: `Failure(.usage)`, on all ranks: a periodic axis that is no whole number of patches, or a field of another kind.
-  package init(_ network: Network, decoded: FieldParts, unit: Double, on domain: RankDomain) throws {
+  package init(_ network: Network, decoded: FieldParts, unit: Double, order: [Int]? = nil, on domain: RankDomain) throws {
     self.domain = domain
+    self.order = order ?? Array(decoded.indices)
     let grid = domain.grid, shape = network.shape, p = NetworkCorrection.patches(shape)
     guard shape.suits(grid, components: decoded.count) else { throw Failure(.usage, "the model is made for \(shape.components) components in \(shape.dimensions) dimensions") }
     guard NetworkCorrection.takes(grid, network) else {
@@ -42,33 +46,34 @@ package struct NetworkCorrection {
       corrected = decoded
       return
     }
-    let arrays = arrays(&values), core = outer
+    let arrays = arrays(&values, self.order), core = outer
     derivative = NetworkDerivative(network, at: arrays, core: core, unit: unit)
-    corrected = network.corrected(arrays, core: core, unit: unit).map { part($0).cut(domain.box) }
+    let all = network.corrected(arrays, core: core, unit: unit)
+    corrected = self.order.map { part(all[$0]).cut(domain.box) }
   }
 
   /// J v.
   package func tangent(_ v: FieldParts) throws -> FieldParts {
     var near = try domain.handed(v, to: [wide])[0]
     guard let derivative else { return v }
-    return zip(v, derivative.tangent(arrays(&near))).map { sum($0, part($1)) }
+    return sums(v, derivative.tangent(arrays(&near, order)))
   }
   /// J^T r.
   package func adjoint(_ r: FieldParts) throws -> FieldParts {
     var near = try domain.handed(r, to: [outer])[0]
     guard let derivative else { return r }
-    return zip(r, derivative.adjoint(arrays(&near))).map { sum($0, part($1)) }
+    return sums(r, derivative.adjoint(arrays(&near, order)))
   }
-  private func sum(_ a: FieldPart, _ b: FieldPart) -> FieldPart {
-    let inner = b.cut(domain.box)
-    return FieldPart(a.box, zip(a.values, inner.values).map { $0 + $1 })
+  /// - Parameter changes: by component of the network.
+  private func sums(_ a: FieldParts, _ changes: [RawArray]) -> FieldParts {
+    zip(a, order).map { p, c in FieldPart(p.box, zip(p.values, part(changes[c]).cut(domain.box).values).map { $0 + $1 }) }
   }
 }
 
-/// Copies, which outlive the parts.
-private func arrays(_ parts: inout FieldParts) -> [RawArray] {
-  parts.map { p in
-    let a = RawArray(box: p.box, elementSize: 8)
+/// Copies, which outlive the parts; part k is number `order[k]` of them.
+private func arrays(_ parts: inout FieldParts, _ order: [Int]) -> [RawArray] {
+  order.indices.map { c in
+    let p = parts[order.firstIndex(of: c)!], a = RawArray(box: p.box, elementSize: 8)
     a.bound(to: Double.self).update(from: p.values, count: a.count)
     return a
   }

@@ -110,6 +110,14 @@ struct SampledBlocks {
       return sums
     }
   }
+  /// Sums of products of two fields' coefficients of a sample, likewise.
+  func products(_ a: FieldParts, _ b: FieldParts, sample i: Int) -> [Double] {
+    zip(a, b).flatMap { p, q -> [Double] in
+      var sums = [Double](repeating: 0, count: bandCount)
+      eachBand(of: i) { sums[$1] += p.values[$0] * q.values[$0] }
+      return sums
+    }
+  }
   /// Of the coefficients of fields, as of `analysed`.
   func squares(_ parts: FieldParts, sample i: Int) -> [Double] { squares(of: analysed(parts, sample: i), sample: i) }
 
