@@ -89,6 +89,6 @@ if !torchIncludes.isEmpty {
     .target(name: "CTorch", cxxSettings: [.unsafeFlags(torchIncludes.flatMap { ["-isystem", $0] })],
             linkerSettings: [.unsafeFlags(torchLinking), .linkedLibrary("torch"), .linkedLibrary("torch_cpu"), .linkedLibrary("c10")]),
     .executableTarget(name: "Training", dependencies: ["CTorch", "Compressor", "LatentGeometry"]),
-    .testTarget(name: "TrainingTests", dependencies: ["Training", "CTorch", "Compressor", "Support"]),
+    .testTarget(name: "TrainingTests", dependencies: ["Training", "CTorch", "Compressor", "LatentGeometry", "Support"]),
   ]
 }

@@ -50,13 +50,14 @@ int64_t channels(const ctorch_code &k) { return k.components * (k.dimensions == 
 struct Loaded {
   const ctorch_code &k;
   std::vector<int64_t> shape, cut;
-  at::Tensor values, basis;
+  at::Tensor values, basis, dual;
   int64_t patches = 1;
 
   Loaded(const ctorch_code &k, const ctorch_blocks &b, at::Device where) : k(k), shape{b.count, k.components}, cut{b.count, channels(k)} {
     for (int a = 3 - k.dimensions; a < 3; a++) shape.push_back(b.extents[a]), cut.push_back(b.extents[a] / k.patch), patches *= cut.back();
     if (b.values) values = torch::from_blob(const_cast<float *>(b.values), shape, at::kFloat).to(where);
     if (k.basis) basis = torch::from_blob(const_cast<float *>(k.basis), {k.inputs, channels(k)}, at::kFloat).to(where);
+    dual = k.dual ? torch::from_blob(const_cast<float *>(k.dual), {k.inputs, channels(k)}, at::kFloat).to(where) : basis;
     patches *= b.count;
   }
   // [patch][channel]
@@ -66,7 +67,7 @@ struct Loaded {
     auto grid = cut;
     grid.erase(grid.begin() + 1);
     grid.push_back(channels(k));
-    return unpatched((basis.defined() ? at::matmul(y, basis) : y).view(grid).movedim(-1, 1), k.patch, k.components);
+    return unpatched((dual.defined() ? at::matmul(y, dual) : y).view(grid).movedim(-1, 1), k.patch, k.components);
   }
   at::Tensor given(const float *v, at::Device where) const { return torch::from_blob(const_cast<float *>(v), {patches, k.latents}, at::kFloat).to(where); }
 };
@@ -215,6 +216,21 @@ int ctorch_code_synthesis(const ctorch_code *k, const float *parameters, const c
     const Layers l(*k, torch::from_blob(const_cast<float *>(parameters), {Layers::count(*k)}, at::kFloat).to(where));
     const auto v = data.decoded(l.synthesised(data.given(latents, where))).to(at::kCPU).contiguous();
     std::copy(v.data_ptr<float>(), v.data_ptr<float>() + v.numel(), values);
+  });
+}
+
+int ctorch_code_sensitivity(const ctorch_code *k, const ctorch_blocks *b, const ctorch_objective *o, uint64_t seed, int32_t device, double *sums) {
+  return guarded([&] {
+    const auto where = deviceOf(device);
+    const at::AutoGradMode mode(true);
+    const Loaded data(*k, *b, where);
+    auto y = at::zeros({data.patches, k->inputs}, data.values.options());
+    y.set_requires_grad(true);
+    probed(data.values + data.decoded(y), *o, seed).backward();
+    const at::NoGradGuard none;
+    const auto g = y.grad().to(at::kCPU).to(at::kDouble), m = at::matmul(g.t(), g).contiguous();
+    const double *p = m.data_ptr<double>();
+    for (int64_t i = 0; i < m.numel(); i++) sums[i] += p[i];
   });
 }
 

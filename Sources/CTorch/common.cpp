@@ -1,7 +1,9 @@
 #include "common.hpp"
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <torch/cuda.h>
 #include <torch/version.h>
+#include <cmath>
 
 namespace ctorch {
 
@@ -93,6 +95,18 @@ at::Tensor weighed(const at::Tensor &values, const at::Tensor &original, const c
     const auto sum = error.square().sum();
     numerators[t] = sum.item<double>();
     if (o.scale[t] > 0) total = total + sum * (weight / o.scale[t]);
+  }
+  return total;
+}
+
+at::Tensor probed(const at::Tensor &values, const ctorch_objective &o, uint64_t seed) {
+  const auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  auto total = at::zeros({}, values.options());
+  for (int k = 0; k < CTORCH_OBSERVABLES; k++) {
+    if (o.physics[k] == 0 || o.scale[k + 1] <= 0) continue;
+    const auto seen = observed(values, k, o);
+    const auto signs = at::randint(0, 2, seen.sizes(), generator, at::TensorOptions(at::kFloat)).to(seen.device()) * 2 - 1;
+    total = total + (seen * signs).sum() * std::sqrt(o.physics[k] / o.scale[k + 1]);
   }
   return total;
 }

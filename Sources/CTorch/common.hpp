@@ -30,5 +30,7 @@ at::Tensor unpatched(const at::Tensor &, int64_t patch, int64_t components);
 // Sum of squared errors of the values ([example][component][...]) and of those observables whose weight is not 0 into `numerators`: [D, P_0, P_1, ...].
 // Returns the sum of lambda times numerator over scale.
 at::Tensor weighed(const at::Tensor &values, const at::Tensor &original, const ctorch_objective &, double *numerators);
+// Sum over observables of (lambda / scale)^1/2 xi . o(values), xi random signs: its gradient g has the mean sum lambda / scale J^T J of g g^T.
+at::Tensor probed(const at::Tensor &values, const ctorch_objective &, uint64_t seed);
 
 }  // namespace ctorch

@@ -23,6 +23,9 @@ struct TrainingLog: Codable {
   var blocks = 0
   /// Bits per value of the transform alone, or of the principal components.
   var points: [Point] = []
+  /// Codes that learn for observables: dB of D, P_0, ... that the law's code wins (above 0) over the principal components at equal rate; of the trained one at the end.
+  var foretold: [Double]?
+  var audit: CodeAudit?
   var epochs: [Epoch] = []
   var hash = "", outcome = ""
   var torch = ""

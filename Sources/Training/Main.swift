@@ -70,6 +70,7 @@ import MPI
     }
     let (model, words) = try trainer.model(ranks: ranks)
     log.hash = model.hashText
+    log.audit = trainer.log.audit
     log.outcome = words
     try save()
     // Where the data lay is nobody's business.

@@ -38,16 +38,17 @@ int ctorch_loss(const ctorch_network *, const float *parameters, const ctorch_ex
 int ctorch_forward(const ctorch_network *, const float *parameters, const ctorch_examples *, int32_t device, float *corrected);
 
 // Codes of patches: an analysis, latents that are rounded, a synthesis. Of a patch of `patch`^dimensions cells with all components, u (values without their
-// mean, over their scale), y = basis u are coordinates of decreasing variance, and
+// mean, over their scale), y = basis u are coordinates of decreasing variance, dual^T y the part of u that they hold, and
 //
-//     z = A y + a + A_2 r(A_1 y + a_1)          t = z / step          y^ = S z^ + s + S_2 r(S_1 z^ + s_1)          u^ = basis^T y^
+//     z = A y + a + A_2 r(A_1 y + a_1)          t = z / step          y^ = S z^ + s + S_2 r(S_1 z^ + s_1)          u^ = dual^T y^
 //
 // with z^ what quantisation leaves of t, times the step. Parameters, one after the other: A [latent][input], a; where before > 0: A_1, a_1, A_2; S [input][latent],
 // s; where behind > 0: S_1, s_1, S_2; the logarithms of the steps; densities of t: `mixtures` logits, then means, then logarithms of scales, each [latent][mixture].
 enum { CTORCH_FACTORIZED, CTORCH_SPARSE, CTORCH_VARIATIONAL };
 typedef struct ctorch_code {
   int32_t kind, components, dimensions, patch, inputs, latents, before, behind, mixtures;
-  const float *basis;              // [inputs][channels], orthonormal rows; NULL: the unit matrix
+  const float *basis;              // [inputs][channels]; NULL: the unit matrix
+  const float *dual;               // [inputs][channels], basis dual^T = 1; NULL: the basis, whose rows are orthonormal
   // Sparse codes. With lambda / 2 = `threshold` `costs` steps, the penalty is lambda |t| over latents, or over the norms of groups of latents.
   // `solve` > 0: S has columns of norm 1, there are no hidden layers, and t minimises |y - s - S t|^2 + penalty: so many steps of FISTA. Else t is what
   // the analysis gives, shrunken towards 0 as the minimum would be for orthogonal S; or, `smooth` > 0, as it is under lambda sqrt(t^2 + smooth^2).
@@ -74,6 +75,10 @@ int ctorch_code_analysis(const ctorch_code *, const float *parameters, const cto
 int ctorch_code_synthesis(const ctorch_code *, const float *parameters, const ctorch_blocks *, const float *latents, int32_t device, float *values);
 // Adds u u^T [channels][channels] and then u to `sums`, over the patches of blocks.
 int ctorch_code_moments(const ctorch_code *, const ctorch_blocks *, double *sums);
+
+// Adds sum_k (lambda_k / scale_k) J_k^T J_k [inputs][inputs] to `sums`, over the patches of blocks: J_k the derivative of observable k by a patch's y, at the
+// values as they are; one sample, J^T xi with random signs xi that follow from `seed`.
+int ctorch_code_sensitivity(const ctorch_code *, const ctorch_blocks *, const ctorch_objective *, uint64_t seed, int32_t device, double *sums);
 
 // Threads of every operation of this process.
 int ctorch_threads(int32_t count);

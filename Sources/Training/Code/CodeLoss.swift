@@ -6,8 +6,8 @@ struct CodeLoss {
   /// R, D, then P in the order of `TrainOptions.observables`.
   static let terms = 1 + Loss.terms
   let shape: CodeShape
-  /// Orthonormal rows of `shape.channels` numbers; empty: coordinates are the values.
-  let basis: [Float]
+  /// What coordinates are of a patch, and a patch of its coordinates; rows of `shape.channels` numbers. Empty basis: coordinates are the values; empty dual: the basis.
+  let basis: [Float], dual: [Float]
   /// Factors of the penalty; empty: all 1.
   var costs: [Float] = []
   /// lambda / 2 of the penalty in steps; smoothing; whether shrinkage is left out.
@@ -16,9 +16,10 @@ struct CodeLoss {
   private var objective: ctorch_objective
 
   /// - Parameter axes: component that belongs to axis z, y, x.
-  init(_ o: TrainOptions, _ shape: CodeShape, basis: [Float], axes: [Int]) {
+  init(_ o: TrainOptions, _ shape: CodeShape, basis: [Float], dual: [Float] = [], axes: [Int]) {
     precondition(basis.count == shape.inputs * shape.channels || (basis.isEmpty && shape.inputs == shape.channels))
-    self.shape = shape; self.basis = basis
+    precondition(dual.isEmpty || dual.count == basis.count)
+    self.shape = shape; self.basis = basis; self.dual = dual
     device = Int32(o.device)
     objective = ctorch_objective(o, axes: axes)
     objective.weigh(o.weights(at: 1))
@@ -52,19 +53,25 @@ struct CodeLoss {
     if b.count > 0 { try with(b) { k, blocks in try Torch.check(ctorch_code_moments(k, blocks, &sums), "moments") } }
   }
 
+  /// Adds a sample of sum lambda_k / scale_k J_k^T J_k over the patches, J_k the derivative of observable k by a patch's coordinates.
+  func addSensitivity(_ b: CodeBlocks, seed: UInt64, to sums: inout [Double]) throws {
+    var o = objective
+    if b.count > 0 { try with(b) { k, blocks in try Torch.check(ctorch_code_sensitivity(k, blocks, &o, seed, device, &sums), "sensitivity") } }
+  }
+
   private func with(_ b: CodeBlocks, _ body: (UnsafePointer<ctorch_code>, UnsafePointer<ctorch_blocks>) throws -> Void) throws {
     let kind = shape.kind == .sparse ? CTORCH_SPARSE : shape.kind == .variational ? CTORCH_VARIATIONAL : CTORCH_FACTORIZED
-    try basis.withUnsafeBufferPointer { basis in try costs.withUnsafeBufferPointer { costs in
+    try basis.withUnsafeBufferPointer { basis in try dual.withUnsafeBufferPointer { dual in try costs.withUnsafeBufferPointer { costs in
       try b.values.withUnsafeBufferPointer { values in try b.noise.withUnsafeBufferPointer { noise in
         var k = ctorch_code(
           kind: Int32(kind), components: Int32(shape.components), dimensions: Int32(shape.dimensions), patch: Int32(shape.patch), inputs: Int32(shape.inputs),
           latents: Int32(shape.latents), before: Int32(shape.before), behind: Int32(shape.behind), mixtures: Int32(shape.mixtures), basis: basis.isEmpty ? nil : basis.baseAddress,
-          costs: costs.isEmpty ? nil : costs.baseAddress, threshold: threshold, smooth: smooth, group: Int32(shape.group), solve: Int32(shape.solve), debias: debias ? 1 : 0)
+          dual: dual.isEmpty ? nil : dual.baseAddress, costs: costs.isEmpty ? nil : costs.baseAddress, threshold: threshold, smooth: smooth, group: Int32(shape.group), solve: Int32(shape.solve), debias: debias ? 1 : 0)
         var blocks = ctorch_blocks(
           count: Int32(b.count), extents: (Int32(b.extents.z), Int32(b.extents.y), Int32(b.extents.x)), values: values.baseAddress,
           noise: noise.isEmpty ? nil : noise.baseAddress)
         try body(&k, &blocks)
       } }
-    } }
+    } } }
   }
 }

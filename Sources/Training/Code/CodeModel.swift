@@ -13,8 +13,9 @@ struct CodeModel {
 
   /// - Parameter used: latents that are ever coded. Groups stay whole.
   /// - Throws: `Failure(.usage)`: none is used.
-  init(_ o: TrainOptions, _ s: CodeShape, _ p: [Double], basis: [Float], costs: [Float], magnitudes: [Double], used: [Bool]) throws {
+  init(_ o: TrainOptions, _ s: CodeShape, _ p: [Double], basis: [Float], dual: [Float] = [], costs: [Float], magnitudes: [Double], used: [Bool]) throws {
     let q = s.inputs, n = s.channels, g = s.group
+    let dual = dual.isEmpty ? basis : dual
     let kept = (0..<s.latents).filter { i in (i / g * g..<i / g * g + g).contains { used[$0] } }, l = kept.count
     guard l > 0 else { throw Failure(.usage, "no latent carries anything at this rate; nothing was learned") }
     // rows [a][b] times the basis [b][channel].
@@ -31,14 +32,14 @@ struct CodeModel {
       }
       return out
     }
-    // basis^T [channel][b] times columns [b][a].
+    // dual^T [channel][b] times columns [b][a].
     func spread(_ part: CodeShape.Part, columns: [Int], of width: Int, scale: [Double]) -> [Float] {
       let at = s.range(part).lowerBound, m = columns.count
       var out = [Double](repeating: 0, count: n * m), row = [Double](repeating: 0, count: m)
       for j in 0..<q {
         for (k, i) in columns.enumerated() { row[k] = p[at + j * width + i] * scale[k] }
         for c in 0..<n {
-          let b = Double(basis[j * n + c])
+          let b = Double(dual[j * n + c])
           for k in 0..<m { out[c * m + k] += b * row[k] }
         }
       }
@@ -46,12 +47,12 @@ struct CodeModel {
     }
     func plain(_ part: CodeShape.Part) -> [Float] { p[s.range(part)].map(Float.init) }
     // Columns of norm 1: latents keep their meaning whatever scale training left them in.
-    let from = s.range(.synthesis).lowerBound
-    let norms = kept.map { i -> Double in
-      let v = (0..<q).reduce(0.0) { $0 + p[from + $1 * s.latents + i] * p[from + $1 * s.latents + i] }.squareRoot()
+    let ones = [Double](repeating: 1, count: max(n, s.before, s.behind, s.latents)), columns = spread(.synthesis, columns: kept, of: s.latents, scale: ones)
+    let norms = kept.indices.map { k -> Double in
+      let v = (0..<n).reduce(0.0) { $0 + Double(columns[$1 * l + k]) * Double(columns[$1 * l + k]) }.squareRoot()
       return v > 0 ? v : 1
     }
-    let ones = [Double](repeating: 1, count: max(n, s.before, s.behind, s.latents)), less = norms.map { 1 / $0 }, at = (analysis: s.range(.offset).lowerBound, out: s.range(.beforeOut).lowerBound)
+    let less = norms.map { 1 / $0 }, at = (analysis: s.range(.offset).lowerBound, out: s.range(.beforeOut).lowerBound)
     var shape = Autoencoder.Shape(components: s.components, patch: Index3(s.dimensions == 3 ? s.patch : 1, s.patch, s.patch), latents: l)
     var all: [Float] = []
     if s.solve == 0 {
@@ -63,7 +64,7 @@ struct CodeModel {
         for (k, i) in kept.enumerated() { for h in 0..<s.before { all.append(Float(p[at.out + i * s.before + h] * norms[k])) } }
       }
     }
-    all += spread(.synthesis, columns: kept, of: s.latents, scale: less)
+    all += columns.enumerated().map { Float(Double($1) * less[$0 % l]) }
     all += spread(.mean, columns: [0], of: 1, scale: [1])
     if s.behind > 0 {
       shape.synthesis = .init(width: s.behind)

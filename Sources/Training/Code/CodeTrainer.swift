@@ -4,7 +4,8 @@ import Fields
 import Glibc
 import MPI
 
-/// Fits a code of patches by Adam, data-parallel over blocks; from principal components on. docs/learned.md.
+/// Fits a code of patches by Adam, data-parallel over blocks; from principal components on, or from the best linear code of
+/// a loss with observables. docs/learned.md.
 ///
 /// The sequence of updates depends on options, data and, in the last bits, on the number of ranks.
 struct CodeTrainer: Learner {
@@ -15,7 +16,11 @@ struct CodeTrainer: Learner {
   private let order: BlockOrder
   /// Denominators of D and P: those of the principal components on the blocks learned from and on the validation.
   private let initial: [Double], reference: [Double]
-  private let start: PrincipalComponents
+  private let start: CodeCoordinates, principal: PrincipalComponents
+  /// Where there are observables to learn for.
+  private let law: LossLaw?
+  /// The principal components as a code.
+  private let plain: CodeLoss
   private let pace: [Double]
   /// Capacity of variational codes at the end, nats per patch.
   private let capacity: TrainingSchedule
@@ -23,7 +28,7 @@ struct CodeTrainer: Learner {
   /// Square of the range over the scale of the validation, mean over its steps.
   private let range: Double
   private(set) var state: TrainingState
-  let log: TrainingLog
+  private(set) var log: TrainingLog
 
   /// Of blocks of all ranks, most whose values are counted for tables after an epoch.
   private static let counted = 64
@@ -53,50 +58,52 @@ struct CodeTrainer: Learner {
       if o.width == 0 { s.solve = CodeShape.solveSteps }
     }
     let every = max(1, order.all.count * sets[0].extents.product * input.components / CodeTrainer.sampled)
-    var sample: [CodeBlocks] = [], before = 0
+    var sample: [(number: Int, blocks: CodeBlocks)] = [], before = 0
     for b in sets {
       for i in b.values.indices where (before + b.numbers.lowerBound + i) % every == 0 {
         var e = CodeBlocks(extents: b.extents)
         e.add(b.block(i))
-        sample.append(e)
+        sample.append((before + b.numbers.lowerBound + i, e))
       }
       before += b.total
     }
-    start = try PrincipalComponents(o, s, sample, range: squared(sets).squareRoot(), axes: axes, ranks: ranks)
-    s.inputs = start.inputs
-    let least = start.step * start.step / 36, carrying = start.variances.prefix(s.inputs).filter { $0 > least }.count
+    let first = try PrincipalComponents(o, s, sample.map(\.blocks), range: squared(sets).squareRoot(), axes: axes, ranks: ranks), known = first.coordinates
+    principal = first
+    say("principal components of patches of \(s.channels) values: \(rounded(known.rate)) bits/value at \(rounded(first.psnr)) dB; \(known.count) coordinates")
+    // Denominators.
+    plain = CodeLoss(o, s.linear(known.count), basis: known.basis, axes: axes)
+    let identity = plain.shape.identity(step: known.step)
+    initial = try CodeTrainer.sums(sets, identity, plain, o.batch, every: 1, ranks: ranks).terms
+    reference = try CodeTrainer.sums(validation, identity, plain, o.batch, every: 1, ranks: ranks).terms
+    guard initial[1] > 0, reference[1] > 0, initial.allSatisfy(\.isFinite) else { throw Failure(.usage, "there is no error to learn from, or values are not finite") }
+    // Sparse codes are found in the squared error's own metric, by the container's encoder too.
+    let isInformed = o.kind != .sparse && !o.physics.isEmpty, patches = Double(order.all.count) * CodeTrainer.patches(sets[0], s)
+    law = isInformed ? try LossLaw(o, s, first, sample, errors: Array(initial[1...]), patches: patches, axes: axes, ranks: ranks) : nil
+    if let l = law { say("the law's code of this loss, at \(rounded(l.coordinates.rate)) bits/value against those: \(CodeAudit.words(l.foretold, o)) foretold") }
+    start = law?.coordinates ?? known
+    s.inputs = start.count
+    let least = start.step * start.step / 36, carrying = start.variances.filter { $0 > least }.count
     s.latents = o.latents > 0 ? o.latents : o.kind == .sparse ? s.inputs : max(1, carrying)
     s.latents = (s.latents + s.group - 1) / s.group * s.group
     guard s.latents <= min(8192, 8 * s.channels) else { throw Failure(.usage, "--latents \(s.latents): at most \(min(8192, 8 * s.channels)) for patches of \(s.channels) values") }
     guard o.kind == .sparse || s.latents <= s.inputs else { throw Failure(.usage, "--latents \(s.latents): the patches have \(s.inputs) coordinates that matter here; only sparse codes take more") }
     shape = s
-    say("principal components of patches of \(s.channels) values: \(rounded(start.rate)) bits/value at \(rounded(start.psnr)) dB; \(s.inputs) coordinates, \(s.latents) latents")
-
-    // Denominators.
-    var plain = s
-    (plain.kind, plain.latents, plain.before, plain.behind, plain.solve, plain.group) = (.variational, s.inputs, 0, 0, 0, 1)
-    let identity = CodeStart(plain, step: start.step, scale: [Double](repeating: 1, count: s.inputs), atoms: [], seed: 1)
-    var p = identity.parameters.map(Float.init)
-    for (k, i) in plain.range(.synthesis).enumerated() { p[i] = k % (s.inputs + 1) == 0 ? 1 : 0 }
-    for i in plain.range(.step) { p[i] = Float(Glibc.log(start.step)) }
-    let simple = CodeLoss(o, plain, basis: start.basis, axes: axes)
-    initial = try CodeTrainer.sums(sets, p, simple, o.batch, every: 1, ranks: ranks).terms
-    reference = try CodeTrainer.sums(validation, p, simple, o.batch, every: 1, ranks: ranks).terms
-    guard initial[1] > 0, reference[1] > 0, initial.allSatisfy(\.isFinite) else { throw Failure(.usage, "there is no error to learn from, or values are not finite") }
-    loss = CodeLoss(o, s, basis: start.basis, axes: axes)
+    say("\(s.inputs) coordinates, \(s.latents) latents")
+    loss = CodeLoss(o, s, basis: start.basis, dual: start.dual, axes: axes)
     let share = Double(o.batch) / Double(order.all.count)
     loss.normalise(by: initial[1...].map { $0 * share })
     loss.threshold = o.threshold
     if o.penalty == .smooth, s.solve == 0 { loss.smooth = CodeTrainer.smoothing }
 
     let atoms = try CodeTrainer.atoms(o, s, start, sets, axes, ranks: ranks)
-    let begin = CodeStart(s, step: start.step, scale: start.variances.prefix(s.inputs).map { $0.squareRoot() }, atoms: atoms, seed: o.seed)
+    let begin = CodeStart(s, step: start.step, scale: start.variances.map { $0.squareRoot() }, atoms: atoms, seed: o.seed)
     pace = begin.pace
     state = TrainingState(begin.parameters)
-    if o.kind == .autoencoder { state.multiplier = start.slope }
+    if o.kind == .autoencoder { state.multiplier = start.slope / (law?.loss ?? 1) }
     var log = TrainingLog(options: o, ranks: ranks.size, parameters: s.parameterCount)
     log.blocks = order.all.count
-    log.points = [.init(psnr: start.psnr, bits: start.rate)]
+    log.points = [.init(psnr: first.psnr, bits: known.rate)]
+    log.foretold = law?.foretold
     self.log = log
     if o.structure == "bits" {
       let c = try CodeTrainer.sums(sets, state.parameters.map(Float.init), loss, o.batch, every: CodeTrainer.stride(sets), ranks: ranks).counts!
@@ -115,14 +122,10 @@ struct CodeTrainer: Learner {
   /// Directions beyond the coordinates: patches of the data, evened out a little, of norm 1; the same on all ranks.
   ///
   /// - Collective: all ranks.
-  private static func atoms(_ o: TrainOptions, _ s: CodeShape, _ start: PrincipalComponents, _ sets: [TrainingBlocks], _ axes: [Int], ranks: borrowing Communicator) throws -> [Double] {
+  private static func atoms(_ o: TrainOptions, _ s: CodeShape, _ start: CodeCoordinates, _ sets: [TrainingBlocks], _ axes: [Int], ranks: borrowing Communicator) throws -> [Double] {
     let q = s.inputs, count = s.latents - q
     if count <= 0 { return [] }
-    var plain = s
-    (plain.kind, plain.latents, plain.before, plain.behind, plain.solve, plain.group) = (.variational, q, 0, 0, 0, 1)
-    var p = [Float](repeating: 0, count: plain.parameterCount)
-    for i in 0..<q { p[plain.range(.analysis).lowerBound + i * (q + 1)] = 1 }
-    let simple = CodeLoss(o, plain, basis: start.basis, axes: axes), parameters = p
+    let plain = s.linear(q), simple = CodeLoss(o, plain, basis: start.basis, axes: axes), parameters = plain.identity(step: 1)
     // Each atom from a block of its own where there are enough.
     var random = Shuffle(seed: UInt64(o.seed), stream: 1)
     let total = sets.reduce(0) { $0 + $1.total }, wanted = (0..<count).map { _ in (random.below(total), random.next()) }
@@ -276,7 +279,19 @@ struct CodeTrainer: Learner {
     return sum / Double(batches.count)
   }
 
-  func model(ranks: borrowing Communicator) throws -> (model: LearnedModel, words: String) {
+  /// D, P_0, ... of the principal components on the validation, over `reference`, with the step that has a rate there.
+  ///
+  /// - Collective: all ranks.
+  private func principal(at rate: Double, ranks: borrowing Communicator) throws -> [Double] {
+    var step = principal.coordinates.step, known = try measured(plain.shape.identity(step: step), plain, ranks: ranks)
+    for _ in 0..<12 where abs(known.rate / rate - 1) > 0.001 {
+      step *= max(0.5, min(2, known.rate / rate))
+      known = try measured(plain.shape.identity(step: step), plain, ranks: ranks)
+    }
+    return known.terms
+  }
+
+  mutating func model(ranks: borrowing Communicator) throws -> (model: LearnedModel, words: String) {
     let loss = phased(loss, epoch: o.epochs)
     var p = state.best, known = try measured(p.map(Float.init), loss, ranks: ranks)
     if let wanted = o.rate {
@@ -287,13 +302,21 @@ struct CodeTrainer: Learner {
       }
     }
     let whole = try CodeTrainer.sums(sets, p.map(Float.init), loss, o.batch, every: 1, ranks: ranks).counts!
-    let done = try ranks.agree { try CodeModel(o, shape, p, basis: start.basis, costs: loss.costs, magnitudes: whole.magnitudes, used: (0..<shape.latents).map { whole.activity($0) > 0 }) }
+    let done = try ranks.agree { try CodeModel(o, shape, p, basis: start.basis, dual: start.dual, costs: loss.costs, magnitudes: whole.magnitudes, used: (0..<shape.latents).map { whole.activity($0) > 0 }) }
     var stored = CodeLoss(o, done.shape, basis: [], axes: axes)
     (stored.threshold, stored.smooth, stored.debias) = (loss.threshold, loss.smooth, loss.debias)
     if !loss.costs.isEmpty { stored.costs = done.kept.map { loss.costs[$0] } }
     let m = try measured(done.parameters, stored, ranks: ranks)
     var words = "\(rounded(m.rate)) bits/value under tables of the training blocks at \(rounded(m.psnr)) dB, \(done.kept.count) latents, rounded weights"
     for (k, name) in TrainOptions.observables.enumerated() where o.physics[name] != nil { words += ", \(name) \(rounded(m.terms[k + 1]))" }
+    if o.kind != .sparse {
+      let there = try principal(at: m.rate, ranks: ranks)
+      let audit = CodeAudit(
+        rate: m.rate, reached: zip(there, m.terms).map { $0 > 0 && $1 > 0 ? 10 * log10($0 / $1) : 0 }, foretold: law?.foretold ?? [Double](repeating: 0, count: Loss.terms),
+        slack: try ranks.agree { try CodeAudit.slack(shape, p, activity: whole.activity) })
+      log.audit = audit
+      words += "; " + audit.words(o)
+    }
     return (.autoencoder(done.model), words)
   }
 }
