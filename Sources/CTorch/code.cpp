@@ -1,4 +1,5 @@
 #include "common.hpp"
+#include <ATen/CPUGeneratorImpl.h>
 #include <cmath>
 
 using namespace ctorch;
@@ -231,6 +232,36 @@ int ctorch_code_sensitivity(const ctorch_code *k, const ctorch_blocks *b, const 
     const auto g = y.grad().to(at::kCPU).to(at::kDouble), m = at::matmul(g.t(), g).contiguous();
     const double *p = m.data_ptr<double>();
     for (int64_t i = 0; i < m.numel(); i++) sums[i] += p[i];
+  });
+}
+
+int ctorch_code_curvature(const ctorch_code *k, const float *parameters, const ctorch_blocks *b, const ctorch_objective *o, double size, uint64_t seed, int32_t device, double *sums) {
+  return guarded([&] {
+    const auto where = deviceOf(device);
+    const Loaded data(*k, *b, where);
+    at::Tensor decoded;
+    {
+      const at::NoGradGuard none;
+      const Layers l(*k, torch::from_blob(const_cast<float *>(parameters), {Layers::count(*k)}, at::kFloat).to(where));
+      decoded = data.decoded(l.synthesised(quantised(*k, l, data.coordinates(), b->noise, data).t * l.step));
+    }
+    const auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+    const auto signs = (at::randint(0, 2, {data.patches}, generator, at::TensorOptions(at::kFloat)) * 2 - 1).to(where);
+    const at::AutoGradMode mode(true);
+    for (int64_t c = 0; c < k->inputs; c++) {
+      at::Tensor slope;
+      for (const double h : {size, -size}) {
+        auto y = at::zeros({data.patches, k->inputs}, data.values.options());
+        y.select(1, c).copy_(signs * h);
+        y.set_requires_grad(true);
+        weighedByLoss(data.values + data.decoded(y), data.values, decoded, *o).backward();
+        const auto g = y.grad() / (2 * h);
+        slope = slope.defined() ? slope + g : g;
+      }
+      const auto column = at::matmul(signs, slope.detach()).to(at::kCPU).to(at::kDouble).contiguous();
+      const double *p = column.data_ptr<double>();
+      for (int64_t i = 0; i < k->inputs; i++) sums[c * k->inputs + i] += p[i];
+    }
   });
 }
 

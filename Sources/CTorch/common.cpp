@@ -111,6 +111,16 @@ at::Tensor probed(const at::Tensor &values, const ctorch_objective &o, uint64_t 
   return total;
 }
 
+at::Tensor weighedByLoss(const at::Tensor &values, const at::Tensor &original, const at::Tensor &decoded, const ctorch_objective &o) {
+  auto total = at::zeros({}, values.options());
+  for (int k : {CTORCH_ENERGY, CTORCH_SPECTRUM}) {
+    if (o.physics[k] == 0 || o.scale[k + 1] <= 0) continue;
+    const auto lost = (observed(original, k, o) - observed(decoded, k, o)).clamp_min(0).detach();
+    total = total + (lost * observed(values, k, o)).sum() * (o.physics[k] / o.scale[k + 1]);
+  }
+  return total;
+}
+
 }  // namespace ctorch
 
 extern "C" {

@@ -117,6 +117,31 @@ import Testing
     }
   }
 
+  /// More directions than values, at the same rate: no worse than as many.
+  @Test(.enabled(if: trainer, "alidade-train is not built: it needs libtorch (TORCH_ROOT)")) func overcompleteCodesAreNoWorse() throws {
+    let place = try Place()
+    try place.snapshots()
+    func psnr(_ words: String) throws -> Double {
+      _ = try place.run("\(TrainTests.code) --kind sparse --epochs 5 --rate 0.4 \(words) -o @a.aldm --report @a.json")
+      return try #require(try place.epochs("a.json").last?["psnr"] as? Double)
+    }
+    let complete = try psnr(""), twice = try psnr("--latents 300")
+    #expect(twice > complete - 0.5, "\(complete) dB complete, \(twice) dB with more latents")
+  }
+
+  /// The law's code of a loss with an observable is where training begins, and what it says holds at the end.
+  @Test(.enabled(if: trainer, "alidade-train is not built: it needs libtorch (TORCH_ROOT)")) func informedCodesDoWhatIsForetold() throws {
+    let place = try Place()
+    try place.snapshots()
+    let words = "\(TrainTests.code) --kind autoencoder --width 0 --rate 0.6 --physics box=1 --epochs 2"
+    _ = try place.run("\(words) -o @a.aldm --report @a.json")
+    let root = try #require(try JSONSerialization.jsonObject(with: place.bytes("a.json")) as? [String: Any]), audit = try #require(root["audit"] as? [String: Any])
+    let foretold = try #require(audit["foretold"] as? [Double]), reached = try #require(audit["reached"] as? [Double]), slack = try #require(audit["slack"] as? Double)
+    #expect(foretold[0] < 0 && foretold[1] > 3 && slack >= 1 && slack < 1.05, "\(audit)")
+    #expect(abs(reached[0] - foretold[0]) < 0.5 && abs(reached[1] - foretold[1]) < 2, "\(audit)")
+    _ = try place.run("compress @tg.h5 -o @c.ald --psnr 35 --steps 5:6 --model @a.aldm --codec autoencoder", ranks: 2)
+  }
+
   @Test(.enabled(if: trainer, "alidade-train is not built: it needs libtorch (TORCH_ROOT)")) func codesStopAtALossThatIsNoNumber() throws {
     let place = try Place()
     try place.snapshots()

@@ -86,6 +86,33 @@ import Testing
     #expect(abs(try loss.evaluate(b, p)[1] - error) < 1e-4)
   }
 
+  /// Twice as many columns as rows, the unit matrix beside Hadamard's: codes of one or two columns are found exactly, rounded to the planted integers (coherence
+  /// 1/8, unique for fewer than 4.5). - Source: Donoho, Elad, Optimally sparse representation in general dictionaries (2003).
+  @Test func plantedCodesAreFound() throws {
+    let n = 64
+    var s = CodeShape(kind: .sparse, components: 1, dimensions: 2, patch: 8, inputs: n, latents: 2 * n, before: 0, behind: 0)
+    s.solve = CodeShape.solveSteps
+    func column(_ k: Int, _ row: Int) -> Float { k < n ? (k == row ? 1 : 0) : (((k - n) & row).nonzeroBitCount & 1 == 0 ? 0.125 : -0.125) }
+    var p = [Float](repeating: 0, count: s.parameterCount)
+    for k in 0..<2 * n { for r in 0..<n { p[s.range(.synthesis).lowerBound + r * 2 * n + k] = column(k, r) } }
+    for i in s.range(.step) { p[i] = -2.302585 }
+    var loss = CodeLoss(TrainOptions(input: "", output: "", field: ""), s, basis: [], axes: [-1, -1, -1]), random = Shuffle(seed: 3, stream: 0)
+    (loss.threshold, loss.costs) = (0.6, (0..<2 * n).map { $0 < n ? 1 : 1.5 })
+    for count in 1...2 {
+      var b = CodeBlocks(extents: Index3(1, 32, 32)), planted = [Int32](repeating: 0, count: 16 * 2 * n), v = [Float](repeating: 0, count: 1024)
+      for patch in 0..<16 { for _ in 0..<count {
+        let k = random.below(2 * n), q = Int32(8 + random.below(30)) * (random.below(2) == 0 ? 1 : -1)
+        if planted[patch * 2 * n + k] != 0 { continue }
+        planted[patch * 2 * n + k] = q
+        for c in 0..<n { v[(patch / 4 * 8 + c / 8) * 32 + patch % 4 * 8 + c % 8] += 0.1 * Float(q) * column(k, c) }
+      } }
+      b.add(v[...])
+      var symbols = [Int32](repeating: 0, count: planted.count)
+      let terms = try symbols.withUnsafeMutableBufferPointer { try loss.evaluate(b, p, symbols: $0.baseAddress) }
+      #expect(symbols == planted && terms[1] < 1e-4, "\(count) columns: error \(terms[1])")
+    }
+  }
+
   /// The file's numbers say what training said: rounded, in other coordinates, without latents that are never used.
   @Test(arguments: [TrainOptions.Kind.autoencoder, .variational, .sparse]) func modelsAreWhatWasTrained(kind: TrainOptions.Kind) throws {
     var s = CodeShape(kind: kind, components: 2, dimensions: 2, patch: 4, inputs: 20, latents: 12, before: kind == .sparse ? 0 : 5, behind: kind == .sparse ? 0 : 4)

@@ -80,6 +80,11 @@ int ctorch_code_moments(const ctorch_code *, const ctorch_blocks *, double *sums
 // values as they are; one sample, J^T xi with random signs xi that follow from `seed`.
 int ctorch_code_sensitivity(const ctorch_code *, const ctorch_blocks *, const ctorch_objective *, uint64_t seed, int32_t device, double *sums);
 
+// What energies lost add to that. A power o^2 that loses the small part b o of itself has a squared error that grows by b/o with each unit lost, which the derivative
+// at the values as they are does not see: adds sum (lambda_k / scale_k) b nabla^2 o [inputs][inputs], over the patches of blocks, for energies and shells of a
+// spectrum; b = max(0, o(values) - o(decoded)) of what the code (latents with noise) decodes. By differences of `size`, in all patches at once with random signs.
+int ctorch_code_curvature(const ctorch_code *, const float *parameters, const ctorch_blocks *, const ctorch_objective *, double size, uint64_t seed, int32_t device, double *sums);
+
 // Threads of every operation of this process.
 int ctorch_threads(int32_t count);
 // 0: no such device here. Devices: -1 is the CPU, others number CUDA devices.

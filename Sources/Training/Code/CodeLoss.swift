@@ -59,6 +59,12 @@ struct CodeLoss {
     if b.count > 0 { try with(b) { k, blocks in try Torch.check(ctorch_code_sensitivity(k, blocks, &o, seed, device, &sums), "sensitivity") } }
   }
 
+  /// Adds what energies that the code loses add to that, by differences of `size`. - Parameter b: with noise.
+  func addCurvature(_ b: CodeBlocks, _ parameters: [Float], size: Double, seed: UInt64, to sums: inout [Double]) throws {
+    var o = objective
+    if b.count > 0 { try with(b) { k, blocks in try Torch.check(ctorch_code_curvature(k, parameters, blocks, &o, size, seed, device, &sums), "curvature") } }
+  }
+
   private func with(_ b: CodeBlocks, _ body: (UnsafePointer<ctorch_code>, UnsafePointer<ctorch_blocks>) throws -> Void) throws {
     let kind = shape.kind == .sparse ? CTORCH_SPARSE : shape.kind == .variational ? CTORCH_VARIATIONAL : CTORCH_FACTORIZED
     try basis.withUnsafeBufferPointer { basis in try dual.withUnsafeBufferPointer { dual in try costs.withUnsafeBufferPointer { costs in

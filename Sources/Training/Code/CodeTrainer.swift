@@ -37,6 +37,8 @@ struct CodeTrainer: Learner {
   /// Shares of the epochs: the penalty grows, shrinkage is gone.
   private static let ramp = 0.2, debiased = 0.8
   private static let smoothing = 0.1
+  /// Penalty of directions beyond the coordinates: to name one of more costs more.
+  private static let extra: Float = 1.5
 
   /// - Throws: `Failure`, on all ranks.
   /// - Collective: all ranks.
@@ -63,7 +65,7 @@ struct CodeTrainer: Learner {
       for i in b.values.indices where (before + b.numbers.lowerBound + i) % every == 0 {
         var e = CodeBlocks(extents: b.extents)
         e.add(b.block(i))
-        sample.append((before + b.numbers.lowerBound + i, e))
+        sample.append(((before + b.numbers.lowerBound + i) / every, e))
       }
       before += b.total
     }
@@ -110,6 +112,7 @@ struct CodeTrainer: Learner {
       let bits = (0..<s.latents).map { 2 - log2(max(c.activity($0), 1 / c.patches)) }, mean = bits.reduce(0, +) / Double(s.latents)
       loss.costs = bits.map { Float(min(3, max(0.5, $0 / mean))) }
     }
+    if o.structure == "identity", s.latents > s.inputs { loss.costs = (0..<s.latents).map { $0 < s.inputs ? 1 : CodeTrainer.extra } }
     var nats = 0.0
     if o.kind == .variational {
       let sums = try CodeTrainer.sums(sets, state.parameters.map(Float.init), loss, o.batch, every: 1, ranks: ranks)
@@ -119,13 +122,16 @@ struct CodeTrainer: Learner {
     state.divergence = nats
   }
 
-  /// Directions beyond the coordinates: patches of the data, evened out a little, of norm 1; the same on all ranks.
+  /// Directions beyond the coordinates: patches of the data, of norm 1, without the coordinates that nearly every patch needs; the same on all ranks.
+  ///
+  /// With those in them they would all be much alike, and the largest number of a patch would be found at another place each time.
   ///
   /// - Collective: all ranks.
   private static func atoms(_ o: TrainOptions, _ s: CodeShape, _ start: CodeCoordinates, _ sets: [TrainingBlocks], _ axes: [Int], ranks: borrowing Communicator) throws -> [Double] {
     let q = s.inputs, count = s.latents - q
     if count <= 0 { return [] }
     let plain = s.linear(q), simple = CodeLoss(o, plain, basis: start.basis, axes: axes), parameters = plain.identity(step: 1)
+    let often = start.variances.map { $0.squareRoot() > start.step }
     // Each atom from a block of its own where there are enough.
     var random = Shuffle(seed: UInt64(o.seed), stream: 1)
     let total = sets.reduce(0) { $0 + $1.total }, wanted = (0..<count).map { _ in (random.below(total), random.next()) }
@@ -141,10 +147,8 @@ struct CodeTrainer: Learner {
           known[block] = try simple.latents(e, parameters)
         }
         let y = known[block]!, at = Int(pick % UInt64(y.count / q)) * q
-        var v = (0..<q).map { Double(y[at + $0]) / (start.variances[$0] + start.step * start.step).squareRoot().squareRoot() }
-        let norm = v.reduce(0) { $0 + $1 * $1 }.squareRoot()
-        v = v.map { norm > 0 ? $0 / norm : 0 }
-        for j in 0..<q { out[k * q + j] = v[j] }
+        let v = (0..<q).map { often[$0] ? 0 : Double(y[at + $0]) }, norm = v.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        for j in 0..<q where norm > 0 { out[k * q + j] = v[j] / norm }
       }
       return out
     }

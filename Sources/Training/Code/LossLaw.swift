@@ -28,8 +28,9 @@ struct LossAxes {
 ///
 /// Of Gaussian patches with the covariance C = diag(v) of principal coordinates y and the mean metric of the loss
 ///
-///     G = lambda_D 1 + sum_k lambda_k D_0/P_0k M_k          M_k = <J_k^T J_k>, J_k the derivative of observable k by a patch's y
+///     G = lambda_D 1 + sum_k lambda_k D_0/P_0k M_k          M_k = <J_k^T J_k> + <b nabla^2 o_k>, J_k the derivative of observable k by a patch's y
 ///
+/// (b: what an energy or a shell of a spectrum has lost in the principal components' code at equal rate, else 0)
 /// the code is that of `LossAxes`: z are uncorrelated with variances kappa and |z^ - z|^2 is the loss: one step for all is reverse water-filling, Karhunen and Loeve's transform in the metric of
 /// the loss. Without observables z = y. D_0, P_0k: errors of the principal components; errors of different patches are taken as uncorrelated, so that an
 /// observable that reaches over several counts for each of them. What the code will do is foretold by sending the blocks through the law's channel,
@@ -47,10 +48,10 @@ struct LossLaw {
 
   /// Of the squared error aimed at, what principal coordinates that no metric is sought for may hold; of the loss what its own may.
   private static let unseen = 0.001, left = 0.01
-  /// Gradients per coordinate that metrics are means of, and the most for a block.
-  private static let samples = 200, mostSeeds = 32
+  /// Gradients per coordinate that metrics are means of, and the most for a block; patches that curvatures are means of.
+  private static let samples = 200, mostSeeds = 32, curved = 256.0
 
-  /// - Parameter sample: blocks of this rank with their numbers among all.
+  /// - Parameter sample: blocks of this rank, numbered over all ranks from 0 on.
   /// - Parameter errors: D_0, P_0 of the principal components on the blocks learned from, and `patches` there.
   /// - Throws: `Failure`, on all ranks.
   /// - Collective: all ranks.
@@ -60,23 +61,48 @@ struct LossLaw {
     // G less lambda_D.
     var seen = CodeLoss(o, linear, basis: rows.map(Float.init), axes: axes)
     seen.normalise(by: errors.map { $0 / errors[0] })
-    let metric = seen
-    let have = try ranks.allReduce(Double(sample.reduce(0) { $0 + $1.blocks.patches(shape) }), .sum)
-    let seeds = max(1, min(LossLaw.mostSeeds, Int(Double(LossLaw.samples * m) / have) + 1))
-    let g = try ranks.allReduce(ranks.agree { () -> [Double] in
-      var sums = [Double](repeating: 0, count: m * m)
-      for b in sample { for k in 0..<seeds { try metric.addSensitivity(b.blocks, seed: UInt64(o.seed) << 40 | UInt64(b.number) << 8 | UInt64(k), to: &sums) } }
-      return sums
-    }, .sum).map { $0 / (have * Double(seeds)) }
-    let own = try LossAxes(variances: Array(v), metric: DenseMatrix(rows: m, columns: m) { i, j in g[i + j * m] + (i == j ? weights[0] : 0) }, ranks: ranks), kappa = own.variances
-    // Levels of equal rate: of the principal components the one that has their error.
+    // The level at which the principal components have their error.
     let lost = start.variances[m...].reduce(0, +), wanted = max(errors[0] / patches - lost, 1e-6 * v[m - 1])
     var (low, high) = (1e-12 * v[m - 1], v[0])
     for _ in 0..<100 {
       let t = (low * high).squareRoot()
       if v.reduce(0, { $0 + min($1, t) }) < wanted { low = t } else { high = t }
     }
-    let plain = WaterFilling(v), nats = plain.rate(level: low), informed = WaterFilling(kappa)
+    let metric = seen, seed = UInt64(o.seed) << 40, floor = low
+    let have = try ranks.allReduce(Double(sample.reduce(0) { $0 + $1.blocks.patches(shape) }), .sum)
+    let seeds = max(1, min(LossLaw.mostSeeds, Int(Double(LossLaw.samples * m) / have) + 1))
+    var g = try ranks.allReduce(ranks.agree { () -> [Double] in
+      var sums = [Double](repeating: 0, count: m * m)
+      for b in sample { for k in 0..<seeds { try metric.addSensitivity(b.blocks, seed: seed | UInt64(b.number) << 8 | UInt64(k), to: &sums) } }
+      return sums
+    }, .sum).map { $0 / (have * Double(seeds)) }
+    func channel(_ variances: [Double], _ s: CodeShape, level: Double) -> [Float] {
+      var p = s.identity(step: 1)
+      for (i, k) in variances.enumerated() {
+        let share = min(1, level / k)
+        p[s.range(.synthesis).lowerBound + i * (s.inputs + 1)] = Float(1 - share)
+        // Variational noise has a variance of step^2 / 12.
+        if share < 1 { p[s.range(.step).lowerBound + i] = Float(0.5 * log(12 * share * k / (1 - share))) }
+      }
+      return p
+    }
+    func noisy(_ b: (number: Int, blocks: CodeBlocks), _ s: CodeShape) -> CodeBlocks {
+      var out = b.blocks, random = Shuffle(seed: UInt64(o.seed), stream: UInt64(b.number) + 1 << 32)
+      out.addNoise(s, &random)
+      return out
+    }
+    if ["energy", "spectrum"].contains(where: { o.physics[$0] != nil }) {
+      let all = try ranks.allReduce(Double(sample.count), .sum), stride = max(1, Int(min(all / 2, have / LossLaw.curved)))
+      let mine = sample.filter { $0.number % stride == 0 }
+      let seen = try ranks.allReduce(ranks.agree { () -> [Double] in
+        var sums = [Double](repeating: 0, count: m * m)
+        for b in mine { try metric.addCurvature(noisy(b, linear), channel(Array(v), linear, level: floor), size: floor.squareRoot(), seed: seed | UInt64(b.number), to: &sums) }
+        return sums + [Double(mine.reduce(0) { $0 + $1.blocks.patches(shape) })]
+      }, .sum)
+      for i in g.indices { g[i] += seen[i] / max(1, seen[m * m]) }
+    }
+    let own = try LossAxes(variances: Array(v), metric: DenseMatrix(rows: m, columns: m) { i, j in g[i + j * m] + (i == j ? weights[0] : 0) }, ranks: ranks), kappa = own.variances
+    let plain = WaterFilling(v), nats = plain.rate(level: floor), informed = WaterFilling(kappa)
     let level = informed.level(rate: max(nats, 1e-9)), kept = PrincipalComponents.needed(kappa, tail: LossLaw.left * informed.noise(level: level).reduce(0, +))
     var basis = [Float](repeating: 0, count: kept * n), dual = basis
     for i in 0..<kept {
@@ -93,24 +119,14 @@ struct LossLaw {
       o, shape, variances: Array(kappa[..<kept]), basis: basis, dual: dual, rest: kappa[kept...].reduce(0, +), aim: .rate(o.rate ?? start.coordinates.rate), sample: sample.map(\.blocks), axes: axes, ranks: ranks)
     // Both through the channel.
     func sent(_ variances: [Double], _ basis: [Float], _ dual: [Float], level: Double) throws -> [Double] {
-      let s = shape.linear(variances.count), loss = CodeLoss(o, s, basis: basis, dual: dual, axes: axes)
-      var p = s.identity(step: 1)
-      for (i, k) in variances.enumerated() {
-        let share = min(1, level / k)
-        p[s.range(.synthesis).lowerBound + i * (s.inputs + 1)] = Float(1 - share)
-        // Variational noise has a variance of step^2 / 12.
-        if share < 1 { p[s.range(.step).lowerBound + i] = Float(0.5 * log(12 * share * k / (1 - share))) }
-      }
-      let parameters = p
+      let s = shape.linear(variances.count), loss = CodeLoss(o, s, basis: basis, dual: dual, axes: axes), parameters = channel(variances, s, level: level)
       return try ranks.allReduce(ranks.agree { () -> [Double] in
         try sample.reduce(into: [Double](repeating: 0, count: Loss.terms)) { sum, b in
-          var blocks = b.blocks, random = Shuffle(seed: UInt64(o.seed), stream: UInt64(b.number) + 1 << 32)
-          blocks.addNoise(s, &random)
-          for (k, t) in try loss.evaluate(blocks, parameters)[1...].enumerated() { sum[k] += t }
+          for (k, t) in try loss.evaluate(noisy(b, s), parameters)[1...].enumerated() { sum[k] += t }
         }
       }, .sum)
     }
-    let before = try sent(v, rows.map(Float.init), [], level: low), after = try sent(Array(kappa[..<kept]), basis, dual, level: level)
+    let before = try sent(v, rows.map(Float.init), [], level: floor), after = try sent(Array(kappa[..<kept]), basis, dual, level: level)
     foretold = zip(before, after).map { $0 > 0 && $1 > 0 ? 10 * log10($0 / $1) : 0 }
     loss = zip(weights, foretold).reduce(0) { $0 + $1.0 * pow(10, -0.1 * $1.1) }
   }
