@@ -254,7 +254,7 @@ int ctorch_code_curvature(const ctorch_code *k, const float *parameters, const c
         auto y = at::zeros({data.patches, k->inputs}, data.values.options());
         y.select(1, c).copy_(signs * h);
         y.set_requires_grad(true);
-        weighedByLoss(data.values + data.decoded(y), data.values, decoded, *o).backward();
+        changed(data.values + data.decoded(y), data.values, decoded, *o).backward();
         const auto g = y.grad() / (2 * h);
         slope = slope.defined() ? slope + g : g;
       }

@@ -111,12 +111,13 @@ at::Tensor probed(const at::Tensor &values, const ctorch_objective &o, uint64_t 
   return total;
 }
 
-at::Tensor weighedByLoss(const at::Tensor &values, const at::Tensor &original, const at::Tensor &decoded, const ctorch_objective &o) {
+at::Tensor changed(const at::Tensor &values, const at::Tensor &original, const at::Tensor &decoded, const ctorch_objective &o) {
   auto total = at::zeros({}, values.options());
   for (int k : {CTORCH_ENERGY, CTORCH_SPECTRUM}) {
     if (o.physics[k] == 0 || o.scale[k + 1] <= 0) continue;
-    const auto lost = (observed(original, k, o) - observed(decoded, k, o)).clamp_min(0).detach();
-    total = total + (lost * observed(values, k, o)).sum() * (o.physics[k] / o.scale[k + 1]);
+    const auto before = observed(original, k, o).detach(), after = observed(decoded, k, o).detach(), by = (after - before).abs(), own = observed(values, k, o);
+    const auto energy = k == CTORCH_ENERGY ? (by * own).sum() : (by / at::maximum(before, after).clamp_min(1e-20) * own.square()).sum() * 0.5;
+    total = total + energy * (o.physics[k] / o.scale[k + 1]);
   }
   return total;
 }

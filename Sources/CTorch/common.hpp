@@ -32,7 +32,7 @@ at::Tensor unpatched(const at::Tensor &, int64_t patch, int64_t components);
 at::Tensor weighed(const at::Tensor &values, const at::Tensor &original, const ctorch_objective &, double *numerators);
 // Sum over observables of (lambda / scale)^1/2 xi . o(values), xi random signs: its gradient g has the mean sum lambda / scale J^T J of g g^T.
 at::Tensor probed(const at::Tensor &values, const ctorch_objective &, uint64_t seed);
-// Sum over energies and shells of lambda / scale max(0, o(original) - o(decoded)) o(values).
-at::Tensor weighedByLoss(const at::Tensor &values, const at::Tensor &original, const at::Tensor &decoded, const ctorch_objective &);
+// Sum over energies and shells of lambda / scale times half the energy, by what decoding changes of it: see ctorch_code_curvature.
+at::Tensor changed(const at::Tensor &values, const at::Tensor &original, const at::Tensor &decoded, const ctorch_objective &);
 
 }  // namespace ctorch

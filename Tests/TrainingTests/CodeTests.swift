@@ -91,7 +91,7 @@ import Testing
   @Test func plantedCodesAreFound() throws {
     let n = 64
     var s = CodeShape(kind: .sparse, components: 1, dimensions: 2, patch: 8, inputs: n, latents: 2 * n, before: 0, behind: 0)
-    s.solve = CodeShape.solveSteps
+    s.solve = 2 * CodeShape.solveSteps
     func column(_ k: Int, _ row: Int) -> Float { k < n ? (k == row ? 1 : 0) : (((k - n) & row).nonzeroBitCount & 1 == 0 ? 0.125 : -0.125) }
     var p = [Float](repeating: 0, count: s.parameterCount)
     for k in 0..<2 * n { for r in 0..<n { p[s.range(.synthesis).lowerBound + r * 2 * n + k] = column(k, r) } }

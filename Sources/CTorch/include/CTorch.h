@@ -80,9 +80,10 @@ int ctorch_code_moments(const ctorch_code *, const ctorch_blocks *, double *sums
 // values as they are; one sample, J^T xi with random signs xi that follow from `seed`.
 int ctorch_code_sensitivity(const ctorch_code *, const ctorch_blocks *, const ctorch_objective *, uint64_t seed, int32_t device, double *sums);
 
-// What energies lost add to that. A power o^2 that loses the small part b o of itself has a squared error that grows by b/o with each unit lost, which the derivative
-// at the values as they are does not see: adds sum (lambda_k / scale_k) b nabla^2 o [inputs][inputs], over the patches of blocks, for energies and shells of a
-// spectrum; b = max(0, o(values) - o(decoded)) of what the code (latents with noise) decodes. By differences of `size`, in all patches at once with random signs.
+// What the second derivative adds to that. Noise gives energy to a shell or takes it away; where that changes its root from o to o', its squared error grows by
+// |o' - o| / max(o, o') with each unit of noise in it, in whatever direction: adds sum (lambda_k / scale_k) |o' - o| / max(o, o') nabla^2 o^2 / 2 [inputs][inputs], over
+// the patches of blocks, and |o' - o| nabla^2 o of energies; o' of what the code (latents with noise) decodes. By differences of `size`, in all patches at once with
+// random signs.
 int ctorch_code_curvature(const ctorch_code *, const float *parameters, const ctorch_blocks *, const ctorch_objective *, double size, uint64_t seed, int32_t device, double *sums);
 
 // Threads of every operation of this process.

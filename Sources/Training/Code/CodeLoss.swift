@@ -59,7 +59,7 @@ struct CodeLoss {
     if b.count > 0 { try with(b) { k, blocks in try Torch.check(ctorch_code_sensitivity(k, blocks, &o, seed, device, &sums), "sensitivity") } }
   }
 
-  /// Adds what energies that the code loses add to that, by differences of `size`. - Parameter b: with noise.
+  /// Adds what the energy of a code's noise adds to that, by differences of `size`. - Parameter b: with noise.
   func addCurvature(_ b: CodeBlocks, _ parameters: [Float], size: Double, seed: UInt64, to sums: inout [Double]) throws {
     var o = objective
     if b.count > 0 { try with(b) { k, blocks in try Torch.check(ctorch_code_curvature(k, parameters, blocks, &o, size, seed, device, &sums), "curvature") } }

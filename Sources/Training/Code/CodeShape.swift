@@ -11,7 +11,7 @@ struct CodeShape {
   /// Steps of FISTA; 0: the analysis gives the latents.
   var solve = 0
 
-  static let solveSteps = 60
+  static let solveSteps = 30
   /// Distributions of a latent's density.
   var mixtures: Int { kind == .autoencoder ? 3 : 0 }
   /// Values of a patch.

@@ -89,6 +89,8 @@ struct CodeTrainer: Learner {
     s.latents = (s.latents + s.group - 1) / s.group * s.group
     guard s.latents <= min(8192, 8 * s.channels) else { throw Failure(.usage, "--latents \(s.latents): at most \(min(8192, 8 * s.channels)) for patches of \(s.channels) values") }
     guard o.kind == .sparse || s.latents <= s.inputs else { throw Failure(.usage, "--latents \(s.latents): the patches have \(s.inputs) coordinates that matter here; only sparse codes take more") }
+    // Columns that are much alike take longer to tell apart.
+    if s.latents > s.inputs { s.solve *= 2 }
     shape = s
     say("\(s.inputs) coordinates, \(s.latents) latents")
     loss = CodeLoss(o, s, basis: start.basis, dual: start.dual, axes: axes)

@@ -28,9 +28,9 @@ struct LossAxes {
 ///
 /// Of Gaussian patches with the covariance C = diag(v) of principal coordinates y and the mean metric of the loss
 ///
-///     G = lambda_D 1 + sum_k lambda_k D_0/P_0k M_k          M_k = <J_k^T J_k> + <b nabla^2 o_k>, J_k the derivative of observable k by a patch's y
+///     G = lambda_D 1 + sum_k lambda_k D_0/P_0k M_k          M_k = <J_k^T J_k> + B_k, J_k the derivative of observable k by a patch's y
 ///
-/// (b: what an energy or a shell of a spectrum has lost in the principal components' code at equal rate, else 0)
+/// (B_k, for energies and shells of a spectrum: what the energy of the principal components' noise adds, see CTorch.h; else 0)
 /// the code is that of `LossAxes`: z are uncorrelated with variances kappa and |z^ - z|^2 is the loss: one step for all is reverse water-filling, Karhunen and Loeve's transform in the metric of
 /// the loss. Without observables z = y. D_0, P_0k: errors of the principal components; errors of different patches are taken as uncorrelated, so that an
 /// observable that reaches over several counts for each of them. What the code will do is foretold by sending the blocks through the law's channel,
