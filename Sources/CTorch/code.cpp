@@ -122,7 +122,9 @@ at::Tensor solved(const ctorch_code &k, const at::Tensor &S, const at::Tensor &y
   const auto kept = (t != 0).to(t.scalar_type());
   auto r = kept * (b - at::matmul(t, gram)), p = r, power = r.square().sum(1, true);
   for (int i = 0; i < k.solve; i++) {
-    const auto q = kept * at::matmul(p, gram), step = power / (p * q).sum(1, true).clamp_min(1e-20);
+    const auto q = kept * at::matmul(p, gram), bend = (p * q).sum(1, true);
+    // Columns that say the same leave directions along which nothing is to be found.
+    const auto step = at::where(bend > 1e-3 * p.square().sum(1, true), power / bend.clamp_min(1e-20), at::zeros_like(bend));
     t = t + step * p;
     r = r - step * q;
     const auto next = r.square().sum(1, true);

@@ -110,6 +110,10 @@ import Testing
       var symbols = [Int32](repeating: 0, count: planted.count)
       let terms = try symbols.withUnsafeMutableBufferPointer { try loss.evaluate(b, p, symbols: $0.baseAddress) }
       #expect(symbols == planted && terms[1] < 1e-4, "\(count) columns: error \(terms[1])")
+      // No penalty: every column is used, and half of all directions say nothing.
+      var free = loss
+      free.threshold = 0
+      #expect(try free.evaluate(b, p)[1] < 1024 * 0.1 * 0.1, "columns that depend on each other")
     }
   }
 
