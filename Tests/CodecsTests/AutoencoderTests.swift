@@ -143,7 +143,7 @@ import Testing
       let a = Autoencoder(s, rounding: .init(parameters: synthesis + [Float](repeating: 0.25, count: 64), steps: [Float](repeating: 1, count: 64), magnitudes: [Float](repeating: 1, count: 64)))
       let box = Box(lower: Index3(3, 0, 16), upper: Index3(9, 5, 23)), v = NetworkTests.array(box, .float64, 4), factor = 1e-4
       let codec = AutoencoderCodec(a, PatchNormalisation(scale: 1.5, offsets: [0.1]), encodes: true)
-      let q = AutoencoderCodec.quantised(codec.scaled(codec.input([v], box), factor: factor), deadZone: 0)
+      let q = codec.rounded(codec.input([v], box), factor: factor, deadZone: 0).q
       let again = codec.values(q, box, type: .float64, factor: factor, shifts: [0, 0, 0])[0]
       for i in 0..<v.count { #expect(abs(again.bound(to: Double.self)[i] - v.bound(to: Double.self)[i]) < (coding == .sparse ? 6e-4 : 3e-4), "\(coding)") }
     }

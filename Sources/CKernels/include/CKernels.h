@@ -13,6 +13,7 @@
 #include "ald_trial.h"
 #include "ald_lossless.h"
 #include "ald_observe.h"
+#include "ald_patches.h"
 #include "ald_mask.h"
 #include "ald_memory.h"
 #include "ald_simd.h"

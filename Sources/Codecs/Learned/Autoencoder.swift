@@ -9,7 +9,7 @@ public import Fields
 ///
 /// with r(a) = a where a > 0, else a / 8; width 0 leaves D x + b. Latents are integers times a step of their own times the field's factor. `tied`: e(u) = D^T (u - b)
 /// of the linear synthesis, and nothing is stored for it; sparse codes with a linear synthesis are found by `SparseCode` instead.
-/// Weights are integers of `bits` bits times a scale per layer; sums run in one order in binary32 (`network.c`), so that all machines decode the same bits.
+/// Weights are integers of `bits` bits times a scale per layer; sums run in one order in binary32 (`dense.c`), so that all machines decode the same bits.
 public struct Autoencoder: Sendable, Equatable {
   /// What the values of a patch are less, and over. Raw values are part of the format.
   public enum Normalisation: UInt8, Sendable, CaseIterable {
@@ -112,7 +112,7 @@ public struct Autoencoder: Sendable, Equatable {
   public let numbers: Numbers
   /// The canonical bytes; docs/format.md section 10.
   public let serialised: [UInt8]
-  private let analysis: [Convolution], synthesis: [Convolution]
+  private let analysis: [Dense], synthesis: [Dense]
 
   /// Rounds numbers to what is stored.
   ///
@@ -184,12 +184,12 @@ public struct Autoencoder: Sendable, Equatable {
     var numbers = Numbers(parameters: [], steps: try floats(0x1p-40), magnitudes: try floats(0))
     if structure == 1 { numbers.penalties = try floats(0) }
     numbers.threshold = threshold
-    var analysis: [Convolution] = [], synthesis: [Convolution] = []
+    var analysis: [Dense] = [], synthesis: [Dense] = []
     for (k, l) in shape.layers.enumerated() {
       let scale = try float(0...Autoencoder.limit), count = l.inputs * l.outputs
       let weights = IntegerPacking.unpacked(try r.take((count * shape.bits + 7) / 8), bits: shape.bits, count: count).map { scale * Float($0) }
       let bias = l.biased ? try (0..<l.outputs).map { _ in try float() } : []
-      let layer = Convolution(l, dimensions: 3, weights: weights, bias: bias)
+      let layer = Dense(l, weights: weights, bias: bias)
       if k < shape.analysisLayers.count { analysis.append(layer) } else { synthesis.append(layer) }
       numbers.parameters += weights + bias
       if tied == 1, shape.coding != .sparse {
@@ -198,7 +198,7 @@ public struct Autoencoder: Sendable, Equatable {
           turned[i * l.outputs + o] = weights[o * l.inputs + i]
           less[i] -= weights[o * l.inputs + i] * bias[o]
         } }
-        analysis.append(Convolution(.init(taps: 1, inputs: l.outputs, outputs: l.inputs, biased: true), dimensions: 3, weights: turned, bias: less))
+        analysis.append(Dense(.init(taps: 1, inputs: l.outputs, outputs: l.inputs, biased: true), weights: turned, bias: less))
       }
     }
     guard r.remaining == 0 else { throw StreamError(.invalid, offset: r.offset) }
@@ -214,20 +214,20 @@ public struct Autoencoder: Sendable, Equatable {
   /// z = e(u) of patches; not for codes that are solved for.
   func latents(_ u: Patches) -> Patches { Autoencoder.run(analysis, u, shape.analysis ?? Hidden(), outputs: shape.latents) }
   /// u^ = d(z).
-  func values(_ z: Patches) -> Patches { Autoencoder.run(synthesis, z, shape.synthesis, outputs: shape.values) }
+  func values(_ z: Patches) -> Patches { Autoencoder.run(synthesis, z, shape.synthesis, outputs: shape.values, sparse: true) }
 
-  private static func run(_ layers: [Convolution], _ x: Patches, _ hidden: Hidden, outputs: Int) -> Patches {
+  private static func run(_ layers: [Dense], _ x: Patches, _ hidden: Hidden, outputs: Int, sparse: Bool = false) -> Patches {
     let n = x.extents, out = Patches(n, channels: outputs)
-    layers[0].apply(x.pointer, n, out.pointer, n)
+    layers[0].apply(x, out, sparse: sparse)
     if hidden.width == 0 { return out }
     var h = x
     for b in 0...hidden.blocks {
       let next = Patches(n, channels: hidden.width)
-      layers[1 + b].apply(h.pointer, n, next.pointer, n)
+      layers[1 + b].apply(h, next, sparse: sparse && b == 0)
       next.rectify(adding: b == 0 ? nil : h)
       h = next
     }
-    layers[layers.count - 1].apply(h.pointer, n, out.pointer, n, adding: true)
+    layers[layers.count - 1].apply(h, out, adding: true)
     return out
   }
 }

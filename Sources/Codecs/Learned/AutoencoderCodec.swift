@@ -46,25 +46,20 @@ public final class AutoencoderCodec: Sendable {
   ///
   /// - Parameter values: one array per component, of one floating type, that hold the box.
   public func input(_ values: [RawArray], _ box: Box) -> [Float] {
-    let s = model.shape, count = patches(of: box), n = count.product, u = Patches(Index3(1, 1, n), channels: s.values)
-    let scale = 1 / normalisation.scale, last = box.upper - Index3(1, 1, 1), offsets = normalisation.offsets
-    func gather<T: BinaryFloatingPoint>(_ type: T.Type) {
-      let from = values.map { UnsafePointer($0.bound(to: type)) }, whole = values[0].box
-      forEachRow(box, count) { patch, channel, cell, c in
-        let row = from[c] + whole.offset(of: Index3(min(cell.z, last.z), min(cell.y, last.y), cell.x)), to = u.pointer + patch * u.stride + channel
-        let offset = offsets[c], end = last.x - cell.x
-        for i in 0..<s.patch.x { to[i] = Float((Double(row[min(i, end)]) - offset) * scale) }
+    let s = model.shape, n = patches(of: box).product, u = Patches(Index3(1, 1, n), channels: s.values)
+    withTiling(box, stride: u.stride, in: values[0].box) { t in
+      let first = values[0].box.offset(of: box.lower), scale = 1 / normalisation.scale
+      if values[0].elementSize == 4 {
+        ald_patches_take_f32(t, values.map { Optional(UnsafePointer($0.bound(to: Float.self) + first)) }, normalisation.offsets, scale, u.pointer)
+      } else {
+        ald_patches_take_f64(t, values.map { Optional(UnsafePointer($0.bound(to: Double.self) + first)) }, normalisation.offsets, scale, u.pointer)
       }
     }
-    if values[0].elementSize == 4 { gather(Float.self) } else { gather(Double.self) }
-    var rows = u, steps = [Float](repeating: 1, count: s.values)
-    if sparse == nil {
-      for p in 0..<n { for i in s.values..<u.stride { u.pointer[p * u.stride + i] = 0 } }
-      (rows, steps) = (model.latents(u), model.numbers.steps)
-    }
-    return [Float](unsafeUninitializedCapacity: n * steps.count) { out, size in
-      for p in 0..<n { for i in steps.indices { out[p * steps.count + i] = rows.pointer[p * rows.stride + i] / steps[i] } }
-      size = n * steps.count
+    if sparse != nil { return (0..<n).flatMap { UnsafeBufferPointer(start: u.pointer + $0 * u.stride, count: s.values) } }
+    let z = model.latents(u)
+    return [Float](unsafeUninitializedCapacity: n * s.latents) { out, size in
+      ald_latents_over(z.pointer, n, z.stride, model.numbers.steps, s.latents, out.baseAddress!)
+      size = n * s.latents
     }
   }
 
@@ -80,39 +75,34 @@ public final class AutoencoderCodec: Sendable {
     }
   }
 
-  /// Rounded latents; the zero bin is wider by `deadZone` on either side.
-  public static func quantised(_ y: [Double], deadZone: Double) -> [Int32] {
-    y.map { v in
-      let m = Int32(min((abs(v) + 0.5).rounded(.down), 0x1p28))
-      return abs(v) < 0.5 + deadZone ? 0 : v < 0 ? -m : m
+  /// Rounded latents at a factor; the zero bin is wider by `deadZone` on either side.
+  ///
+  /// - Parameter input: as above.
+  /// - Returns: [patch][latent], and of magnitudes 1, 2 and above how many there are, then by how much they lie above the latents, in 2^-20, at most 1 each.
+  public func rounded(_ input: [Float], factor: Double, deadZone: Double) -> (q: [Int32], sums: [Int]) {
+    let found = sparse == nil ? nil : scaled(input, factor: factor), count = found?.count ?? input.count
+    var sums = [Int64](repeating: 0, count: 6)
+    let q = [Int32](unsafeUninitializedCapacity: count) { q, size in
+      if let found { ald_latents_round_f64(found, count, 1, deadZone, q.baseAddress!, &sums) } else {
+        ald_latents_round_f32(input, count, factor, deadZone, q.baseAddress!, &sums)
+      }
+      size = count
     }
+    return (q, sums.map { Int($0) })
   }
 
   /// Decoded values of a tile, in the type of the arithmetic.
   ///
   /// - Parameter q: [patch][latent].
   public func values(_ q: UnsafePointer<Int32>, _ box: Box, type: ScalarType, factor: Double, shifts: [UInt8]) -> [RawArray] {
-    let s = model.shape, count = patches(of: box), z = Patches(Index3(1, 1, count.product), channels: s.latents)
-    let steps = model.numbers.steps.map { Float(factor * Double($0)) }, less = [0] + shifts.map(Int32.init)
-    for p in 0..<count.product {
-      let to = z.pointer + p * z.stride, from = q + p * s.latents
-      for i in 0..<s.latents {
-        let v = from[i], m = Float(256 * Int64(v.magnitude) - Int64(less[min(Int(v.magnitude), 3)])) * 0x1p-8
-        to[i] = (v < 0 ? -m : m) * steps[i]
-      }
-      for i in s.latents..<z.stride { to[i] = 0 }
-    }
+    let s = model.shape, n = patches(of: box).product, z = Patches(Index3(1, 1, n), channels: s.latents)
+    ald_latents_values(q, n, s.latents, [0] + shifts.map(Int32.init), model.numbers.steps.map { Float(factor * Double($0)) }, z.stride, z.pointer)
     let u = model.values(z), out = (0..<s.components).map { _ in RawArray(box: box, type: type) }
-    let offsets = normalisation.offsets, scale = normalisation.scale
-    func scatter<T: BinaryFloatingPoint>(_ type: T.Type, _ rounded: (Double) -> T) {
-      let to = out.map { $0.bound(to: type) }
-      forEachRow(box, count) { patch, channel, cell, c in
-        guard cell.z < box.upper.z, cell.y < box.upper.y else { return }
-        let row = to[c] + box.offset(of: cell), from = u.pointer + patch * u.stride + channel, offset = offsets[c]
-        for i in 0..<min(s.patch.x, box.upper.x - cell.x) { row[i] = rounded(offset + scale * Double(from[i])) }
+    withTiling(box, stride: u.stride, in: box) { t in
+      if type == .float32 { ald_patches_put_f32(t, u.pointer, normalisation.offsets, normalisation.scale, out.map { Optional($0.bound(to: Float.self)) }) } else {
+        ald_patches_put_f64(t, u.pointer, normalisation.offsets, normalisation.scale, out.map { Optional($0.bound(to: Double.self)) })
       }
     }
-    if type == .float32 { scatter(Float.self) { Float($0) } } else { scatter(Double.self) { $0 } }
     return out
   }
 
@@ -120,27 +110,26 @@ public final class AutoencoderCodec: Sendable {
   ///
   /// - Parameter values: one list per component, of the box.
   public func forEachPatch(of box: Box, _ values: [[Double]], _ body: (_ patch: Int, _ values: [Double]) -> Void) {
-    let n = model.shape.values, count = patches(of: box)
-    var all = [Double](repeating: 0, count: count.product * n)
-    forEachRow(box, count) { patch, channel, cell, c in
-      guard cell.z < box.upper.z, cell.y < box.upper.y else { return }
-      let from = box.offset(of: cell), to = patch * n + channel
-      for i in 0..<min(model.shape.patch.x, box.upper.x - cell.x) { all[to + i] = values[c][from + i] }
+    let p = model.shape.patch, count = patches(of: box)
+    for k in 0..<count.product {
+      let corner = Index3(k / (count.y * count.x) * p.z, k / count.x % count.y * p.y, k % count.x * p.x), inside = min(p.x, box.shape.x - corner.x)
+      var all: [Double] = []
+      for v in values { for dz in 0..<p.z { for dy in 0..<p.y {
+        let (z, y) = (corner.z + dz, corner.y + dy), from = (z * box.shape.y + y) * box.shape.x + corner.x
+        let row = z < box.shape.z && y < box.shape.y ? Array(v[from..<from + inside]) : []
+        all += row + [Double](repeating: 0, count: p.x - row.count)
+      } } }
+      body(k, all)
     }
-    for p in 0..<count.product { body(p, Array(all[p * n..<(p + 1) * n])) }
   }
 
-  /// Rows along x of all patches, with their first channels and cells; those of patches that stick out may begin beyond the tile along z and y.
-  private func forEachRow(_ box: Box, _ count: Index3, _ body: (_ patch: Int, _ channel: Int, _ cell: Index3, _ component: Int) -> Void) {
-    let p = model.shape.patch
-    var patch = 0
-    for z in 0..<count.z { for y in 0..<count.y { for x in 0..<count.x {
-      var channel = 0
-      for c in 0..<model.shape.components { for dz in 0..<p.z { for dy in 0..<p.y {
-        body(patch, channel, Index3(box.lower.z + z * p.z + dz, box.lower.y + y * p.y + dy, box.lower.x + x * p.x), c)
-        channel += p.x
-      } } }
-      patch += 1
-    } } }
+  /// Where the patches of a tile lie in arrays on `whole`.
+  private func withTiling(_ box: Box, stride: Int, in whole: Box, _ body: (UnsafePointer<ald_tiling>) -> Void) {
+    func axes(_ i: Index3) -> (Int64, Int64, Int64) { (Int64(i.z), Int64(i.y), Int64(i.x)) }
+    let e = whole.shape
+    var t = ald_tiling(
+      patch: axes(model.shape.patch), count: axes(patches(of: box)), cells: axes(box.shape), row: Int64(e.x), plane: Int64(e.y * e.x),
+      components: Int32(model.shape.components), stride: stride)
+    body(&t)
   }
 }

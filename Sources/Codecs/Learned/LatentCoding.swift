@@ -8,18 +8,13 @@ public struct LatentCoding: Sendable {
   private let coding: Autoencoder.Coding
   public let latents: Int
   /// Mean magnitudes at the factor, with 12 fractional bits.
-  private let expected: [Int]
-  /// Of every latent before one: what it adds to the sum that magnitudes are compared with.
-  private let known: [UInt32]
+  private let expected: [UInt32]
 
   public init(_ model: Autoencoder, factor: Double) { self.init(model.shape.coding, model.numbers.magnitudes, factor: factor) }
   public init(_ coding: Autoencoder.Coding, _ magnitudes: [Float], factor: Double) {
     self.coding = coding
     latents = magnitudes.count
-    expected = magnitudes.map { Int(min(max((Double($0) * 4096 / factor).rounded(), 1), 0x1p30)) }
-    var sums: [UInt32] = [0]
-    for m in expected { sums.append(sums[sums.count - 1] &+ UInt32(min(m, 4096))) }
-    known = sums
+    expected = magnitudes.map { UInt32(min(max((Double($0) * 4096 / factor).rounded(), 1), 0x1p30)) }
   }
 
   /// Most values that a tile may become.
@@ -30,6 +25,7 @@ public struct LatentCoding: Sendable {
   /// - Parameter q: magnitudes below 2^29.
   /// - Returns: how many there are.
   public func symbols(_ q: UnsafePointer<Int32>, _ patches: Index3, classes: UnsafeMutablePointer<UInt8>, values: UnsafeMutablePointer<Int32>) -> Int {
+    let all = patches.product * latents
     var n = 0
     func put(_ v: Int32, _ c: UInt8) {
       values[n] = v; classes[n] = c
@@ -37,17 +33,14 @@ public struct LatentCoding: Sendable {
     }
     switch coding {
     case .factorized:
-      let own = expected.map { LatentCoding.scaleClass($0) }
-      for p in 0..<patches.product { for i in 0..<latents { put(q[p * latents + i], own[i]) } }
+      let own = ownClasses
+      values.update(from: q, count: all)
+      for p in 0..<patches.product { (classes + p * latents).update(from: own, count: latents) }
+      return all
     case .contextual:
-      var context = Context(self, patches)
-      for p in 0..<patches.product {
-        context.begin(p)
-        for i in 0..<latents {
-          put(q[p * latents + i], context.next(i))
-          context.take(q[p * latents + i], i)
-        }
-      }
+      values.update(from: q, count: all)
+      withContexts(patches) { ald_contexts_classes($0, q, classes) }
+      return all
     case .sparse:
       for p in 0..<patches.product {
         let own = q + p * latents
@@ -69,18 +62,10 @@ public struct LatentCoding: Sendable {
   public func decode(_ d: inout ald_decoder, _ patches: Index3, into q: UnsafeMutablePointer<Int32>) throws {
     switch coding {
     case .factorized:
-      let own = expected.map { Int32(LatentCoding.scaleClass($0)) }
-      for p in 0..<patches.product { for i in 0..<latents { q[p * latents + i] = ald_decode(&d, own[i]) } }
+      let own = ownClasses
+      for p in 0..<patches.product { ald_decode_run(&d, own, latents, q + p * latents) }
     case .contextual:
-      var context = Context(self, patches)
-      for p in 0..<patches.product {
-        context.begin(p)
-        for i in 0..<latents {
-          let v = ald_decode(&d, Int32(context.next(i)))
-          q[p * latents + i] = v
-          context.take(v, i)
-        }
-      }
+      withContexts(patches) { ald_contexts_decode($0, &d, q) }
     case .sparse:
       func require(_ c: Bool) throws { if !c { throw StreamError(.invalid, offset: 0) } }
       for p in 0..<patches.product {
@@ -111,46 +96,19 @@ public struct LatentCoding: Sendable {
   private var countClass: UInt8 { LatentCoding.scaleClass(latents << 9) | 1 }
   /// Of the mean gap where so many that are not zero lie among those from `from` on.
   private func gapClass(_ from: Int, _ left: Int) -> UInt8 { LatentCoding.scaleClass((latents - from) << 12 / (left + 1)) & ~1 }
-  private func magnitudeClass(_ i: Int) -> UInt8 { LatentCoding.scaleClass((expected[i] - 4096) / 2) | 1 }
+  private func magnitudeClass(_ i: Int) -> UInt8 { LatentCoding.scaleClass((Int(expected[i]) - 4096) / 2) | 1 }
 
-  /// How large latents came out against what was expected: those before one in its patch and those about it in the patches before along each axis.
-  private struct Context {
-    private let coding: LatentCoding, patches: Index3
-    /// Per patch, sums over its latents so far of magnitude over the expected one, or magnitude where less than 1 is expected; 12 fractional bits.
-    private var sums: [UInt32]
-    private var own = 0, beside: [Int] = []
+  private var ownClasses: [UInt8] { expected.map { LatentCoding.scaleClass(Int($0)) } }
 
-    /// Latents looked at before one, and on either side of it beside.
-    private static let before = 64, around = 4
-    /// Weight of the expectation.
-    private static let prior = 2048
-
-    init(_ coding: LatentCoding, _ patches: Index3) {
-      self.coding = coding; self.patches = patches
-      sums = [UInt32](repeating: 0, count: patches.product * (coding.latents + 1))
-    }
-    mutating func begin(_ p: Int) {
-      let width = coding.latents + 1
-      own = p * width
-      beside = []
-      if p % patches.x > 0 { beside.append(own - width) }
-      if p / patches.x % patches.y > 0 { beside.append(own - patches.x * width) }
-      if p / (patches.x * patches.y) > 0 { beside.append(own - patches.y * patches.x * width) }
-    }
-    func next(_ i: Int) -> UInt8 {
-      let known = coding.known
-      let first = max(0, i - Context.before), lower = max(0, i - Context.around), upper = min(coding.latents, i + Context.around + 1)
-      var seen = Context.prior + Int(sums[own + i] &- sums[own + first]), expected = Context.prior + Int(known[i] &- known[first])
-      for b in beside {
-        seen += Int(sums[b + upper] &- sums[b + lower])
-        expected += Int(known[upper] &- known[lower])
+  private func withContexts(_ patches: Index3, _ body: (UnsafePointer<ald_contexts>) -> Void) {
+    expected.withUnsafeBufferPointer { e in
+      // Begins where 64-bit numbers may.
+      withUnsafeTemporaryAllocation(byteCount: 4 * (patches.product + 11) * (latents + 1), alignment: 8) { room in
+        var k = ald_contexts(
+          patches: (Int64(patches.z), Int64(patches.y), Int64(patches.x)), latents: latents, expected: e.baseAddress,
+          sums: room.baseAddress!.assumingMemoryBound(to: UInt32.self))
+        body(&k)
       }
-      let ratio = min(max(seen << 8 / expected, 1), 1 << 20)
-      return LatentCoding.scaleClass((coding.expected[i] * ratio) >> 8)
-    }
-    mutating func take(_ q: Int32, _ i: Int) {
-      let share = min(Int(q.magnitude) * (1 << 24 / max(coding.expected[i], 4096)), 1 << 18)
-      sums[own + i + 1] = sums[own + i] &+ UInt32(share)
     }
   }
 }

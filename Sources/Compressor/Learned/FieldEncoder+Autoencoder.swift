@@ -98,11 +98,22 @@ extension FieldEncoder {
     if kind == .none { return PatchNormalisation(scale: 1, offsets: [Double](repeating: 0, count: parts)) }
     let middle = survey.minimum + survey.range / 2
     var sums = [ExactSum](repeating: ExactSum(), count: 2 * parts)
-    for c in 0..<parts { for a in source.arrays[c] { for i in 0..<a.count {
-      let v = (source.type == .float32 ? Double(a.bound(to: Float.self)[i]) : a.bound(to: Double.self)[i]) - middle
-      sums[2 * c].add(v)
-      sums[2 * c + 1].add(v * v)
-    } } }
+    for c in 0..<parts { for a in source.arrays[c] {
+      withUnsafeTemporaryAllocation(of: Double.self, capacity: 1 << 10) { v in
+        for first in stride(from: 0, to: a.count, by: v.count) {
+          let n = min(v.count, a.count - first), part = UnsafeBufferPointer(rebasing: v[..<n])
+          if source.type == .float32 {
+            let x = a.bound(to: Float.self) + first
+            for i in 0..<n { v[i] = Double(x[i]) - middle }
+          } else {
+            let x = a.bound(to: Double.self) + first
+            for i in 0..<n { v[i] = x[i] - middle }
+          }
+          sums[2 * c].add(contentsOf: part)
+          sums[2 * c + 1].addSquares(of: part)
+        }
+      }
+    } }
     let all = try reduce(sums, ranks: ranks), n = Double(layout.grid.count)
     let means = (0..<parts).map { all[2 * $0].value / n }
     let variance = (0..<parts).reduce(0) { $0 + max(0, all[2 * $1 + 1].value / n - means[$1] * means[$1]) } / Double(parts)
@@ -132,16 +143,12 @@ extension FieldEncoder {
     throws -> (rmse: Double, active: Double) {
     let squares = Slots<Double>(sample.count, 0), counts = Slots<[Int]>(sample.count, [0, 0, 0]), first = layout.mine.lowerBound
     parallelFor(sample.count, threads: threads) { i in
-      let box = layout.tiles.box(sample[i].tile), y = codec.scaled(inputs[sample[i].tile - first], factor: factor), q = AutoencoderCodec.quantised(y, deadZone: deadZone)
-      let sums = LatentSums(y, q), shifts = sums.shifts, again = codec.values(q, box, type: .float64, factor: factor, shifts: shifts)
-      var s = 0.0
+      let box = layout.tiles.box(sample[i].tile), (q, numbers) = codec.rounded(inputs[sample[i].tile - first], factor: factor, deadZone: deadZone)
+      let sums = LatentSums(numbers: numbers), again = codec.values(q, box, type: .float64, factor: factor, shifts: sums.shifts)
       for (a, b) in zip(again, sample[i].values) {
-        for k in 0..<a.count {
-          let e = a.bound(to: Double.self)[k] - (source.type == .float32 ? Double(b.bound(to: Float.self)[k]) : b.bound(to: Double.self)[k])
-          s += e * e
-        }
+        let x = a.bound(to: Double.self)
+        squares[i] = source.type == .float32 ? ald_squares_f32(squares[i], x, b.bound(to: Float.self), a.count) : ald_squares_f64(squares[i], x, b.bound(to: Double.self), a.count)
       }
-      squares[i] = s
       counts[i] = [sums.count, q.count, box.count]
     }
     var sum = ExactSum()
@@ -158,9 +165,8 @@ extension FieldEncoder {
     let quantised = Slots<[Int32]>(layout.mine.count, []), symbols = Slots<Symbols?>(layout.mine.count, nil), sums = Slots<LatentSums>(layout.mine.count, LatentSums())
     phases.measure("transform") {
       parallelFor(layout.mine.count, threads: threads) { i in
-        let box = layout.tiles.box(first + i), patches = codec.patches(of: box), y = codec.scaled(inputs[i], factor: factor)
-        quantised[i] = AutoencoderCodec.quantised(y, deadZone: deadZone)
-        sums[i] = LatentSums(y, quantised[i])
+        let patches = codec.patches(of: layout.tiles.box(first + i)), (q, numbers) = codec.rounded(inputs[i], factor: factor, deadZone: deadZone)
+        (quantised[i], sums[i]) = (q, LatentSums(numbers: numbers))
         let s = Symbols(capacity: latents.capacity(patches))
         s.count = latents.symbols(quantised[i], patches, classes: s.classes, values: s.values)
         symbols[i] = s
@@ -219,13 +225,6 @@ struct LatentSums {
   private(set) var numbers = [Int](repeating: 0, count: 6)
   init() {}
   init(numbers: [Int]) { self.numbers = numbers }
-  init(_ y: [Double], _ q: [Int32]) {
-    for (v, n) in zip(y, q) where n != 0 {
-      let k = min(Int(n.magnitude), 3) - 1
-      numbers[k] += 1
-      numbers[3 + k] += Int(max(-1, min(1, Double(n.magnitude) - abs(v))) * 0x1p20)
-    }
-  }
   /// Latents that are not zero.
   var count: Int { numbers[0] + numbers[1] + numbers[2] }
   mutating func add(_ o: LatentSums) { for i in numbers.indices { numbers[i] += o.numbers[i] } }
