@@ -70,6 +70,8 @@ public struct FieldCoding: Equatable, Sendable {
   public var response: [UInt8] = []
   /// The network that corrects decoded values of a transform, never with a prediction; the model of the member `autoencoder`; `nil`: none.
   public var network: NetworkReference?
+  /// The tiles that an autoencoder, `network`, codes in place of a lapped transform; `nil`: none.
+  public var patches: PatchTiles?
   /// Bit patterns that are masked, ascending; category k of a mask is entry k - 1.
   public var specials: [UInt64] = []
   /// Bit pattern per component (member `constant`).
@@ -83,15 +85,15 @@ public struct FieldCoding: Equatable, Sendable {
 
   public init(member: Member, workType: ScalarType) { self.member = member; self.workType = workType }
 
-  /// 2 where a prediction, 3 where a response, 4 where a network follows what all members have.
-  static let version: UInt8 = 1, predictedVersion: UInt8 = 2, countedVersion: UInt8 = 3, correctedVersion: UInt8 = 4
+  /// 2 where a prediction, 3 where a response, 4 where a network, 5 where an autoencoder and its tiles follow what all members have.
+  static let version: UInt8 = 1, predictedVersion: UInt8 = 2, countedVersion: UInt8 = 3, correctedVersion: UInt8 = 4, partedVersion: UInt8 = 5
   /// Codes of bound kinds: part of the format.
   static let kinds = ["lossless", "abs", "rel", "pwrel", "psnr", "rate"]
 
   /// The header blob; docs/format.md section 7.2.
   public var serialised: [UInt8] {
     var w = ByteWriter()
-    w.put(network != nil ? FieldCoding.correctedVersion : prediction != nil ? FieldCoding.predictedVersion
+    w.put(patches != nil ? FieldCoding.partedVersion : network != nil ? FieldCoding.correctedVersion : prediction != nil ? FieldCoding.predictedVersion
       : response.isEmpty ? FieldCoding.version : FieldCoding.countedVersion)
     w.put(member.rawValue)
     w.put(workType.rawValue | (logarithmic ? 4 : 0) | (bound != nil ? 8 : 0) | (specials.isEmpty ? 0 : 16) | (offset != 0 ? 32 : 0)
@@ -108,6 +110,7 @@ public struct FieldCoding: Equatable, Sendable {
     if let prediction { w.put(block: prediction.serialised) }
     if !response.isEmpty { w.put(block: response) }
     if let network { w.put(block: network.serialised) }
+    if let patches { w.put(block: patches.serialised) }
     switch member {
     case .constant:
       w.put(varint: constants.count)
@@ -140,7 +143,7 @@ public struct FieldCoding: Equatable, Sendable {
   public init(serialised bytes: [UInt8]) throws {
     var r = ByteReader(bytes)
     let version = try r.byte()
-    guard (FieldCoding.version...FieldCoding.correctedVersion).contains(version) else { throw StreamError(.unknownVersion, offset: 0) }
+    guard (FieldCoding.version...FieldCoding.partedVersion).contains(version) else { throw StreamError(.unknownVersion, offset: 0) }
     guard let m = Member(rawValue: try r.byte()) else { throw StreamError(.unknownVersion, offset: 1) }
     let flags = try r.byte()
     guard let t = ScalarType(rawValue: flags & 3), flags & 64 == 0 || m.blockEdge != nil || m == .spectral else { throw StreamError(.invalid, offset: 2) }
@@ -173,6 +176,11 @@ public struct FieldCoding: Equatable, Sendable {
     case FieldCoding.correctedVersion:
       guard transforms.contains(m) || m == .autoencoder, !logarithmic, flags & 16 == 0 else { throw StreamError(.invalid, offset: 1) }
       network = try NetworkReference(serialised: try r.block())
+    case FieldCoding.partedVersion:
+      guard m.blockEdge != nil, !logarithmic, flags & (16 | 64) == 0 else { throw StreamError(.invalid, offset: 1) }
+      network = try NetworkReference(serialised: try r.block())
+      guard case .stored = network else { throw StreamError(.invalid, offset: r.offset) }
+      patches = try PatchTiles(serialised: try r.block())
     default: break
     }
     switch m {

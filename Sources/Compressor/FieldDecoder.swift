@@ -18,8 +18,10 @@ final class FieldDecoder: @unchecked Sendable {
   let spectral: SpectralSettings?
   let coarser: CoarserGrid?
   private let quantiser: ald_quantiser
-  /// Member `autoencoder`: what its model is to work with, and both together once the model is there.
+  /// Where an autoencoder has tiles: which, all of them or those beside a transform's; what its model is to work with, and both together once it is there.
+  private let autoencoded: [Bool]?
   private let normalisation: PatchNormalisation?
+  private let latentTables: ClassTables
   private var autoencoder: (codec: AutoencoderCodec, latents: LatentCoding)?
   /// Where the bands have steps of their own or further bits.
   private let scaler: BandScaler?
@@ -31,7 +33,10 @@ final class FieldDecoder: @unchecked Sendable {
   init(_ coding: FieldCoding, grid: Grid, type: ScalarType, components: Int) throws {
     self.coding = coding; self.grid = grid; self.type = type
     tiles = TileGrid(shape: grid.shape)
-    let transform = coding.member.transform(grid)
+    let patches = coding.patches
+    var transform = coding.member.transform(grid)
+    autoencoded = try patches?.chosen(of: tiles.count)
+    if let autoencoded { transform = PartedTransform(transform as! LappedOrthogonalTransform, tiles, others: autoencoded) }
     self.transform = transform
     for w in [coding.weights, coding.refinement?.bits] {
       guard w.map({ $0.tables.count == 1 || $0.tables.count == components }) ?? true else { throw StreamError(.invalid, offset: 2) }
@@ -41,10 +46,11 @@ final class FieldDecoder: @unchecked Sendable {
     guard coding.member != .constant || coding.constants.count == components else { throw StreamError(.invalid, offset: 2) }
     spectral = coding.member == .spectral ? try SpectralSettings(serialised: coding.settings, shape: grid.shape, components: components) : nil
     coarser = coding.member == .resampled ? try CoarserGrid(serialised: coding.settings, grid: grid, components: components) : nil
-    normalisation = coding.member == .autoencoder ? try PatchNormalisation(serialised: coding.settings, components: components) : nil
+    normalisation = coding.member == .autoencoder || patches != nil ? try PatchNormalisation(serialised: patches?.settings ?? coding.settings, components: components) : nil
+    latentTables = normalisation == nil ? .shipped : try ClassTables(serialised: patches?.tables ?? coding.tables)
     switch coding.member {
     case .autoencoder:
-      tables = try ClassTables(serialised: coding.tables); interpolation = nil; shapes = nil; bands = nil
+      tables = .shipped; interpolation = nil; shapes = nil; bands = nil
     case .constant, .lossless, .spectral, .resampled:
       tables = .shipped; interpolation = nil; shapes = nil; bands = nil
     case .interpolation:
@@ -83,7 +89,7 @@ final class FieldDecoder: @unchecked Sendable {
 
   /// The model that a field of autoencoded patches names.
   func take(_ model: Autoencoder) {
-    autoencoder = (AutoencoderCodec(model, normalisation!, encodes: false), LatentCoding(model, factor: coding.step))
+    autoencoder = (AutoencoderCodec(model, normalisation!, encodes: false), LatentCoding(model, factor: coding.patches?.factor ?? coding.step))
   }
 
   /// - Parameter references: coefficients of the steps that this one is predicted from, the newest first.
@@ -105,15 +111,15 @@ final class FieldDecoder: @unchecked Sendable {
     case .spectral, .resampled:
       guard stream.payload.isEmpty, stream.side.isEmpty else { throw StreamError(.invalid, offset: 0) }
     case .autoencoder:
-      guard stream.side.isEmpty, component == 0 || stream.payload.isEmpty else { throw StreamError(.invalid, offset: 0) }
-      if component == 0 {
-        let (codec, latents) = autoencoder!, q = try decodeLatents(stream.payload, latents, codec.patches(of: box), tables)
-        out.others = codec.values(q, box, type: coding.workType, factor: coding.step, shifts: coding.shifts)
-        out.values = out.others.removeFirst()
-      }
+      try decodePatches(stream, component: component, box: box, into: &out)
     case .interpolation:
       try decodeInterpolated(stream.payload, interpolation!, tables, out.maskPointer, workspace, into: out.values)
     case .lapped16, .lapped8, .wavelet97:
+      if isAutoencoded(box) {
+        try decodePatches(stream, component: component, box: box, into: &out)
+        if keeping { out.coefficients = out.values }
+        break
+      }
       try decodeCoefficients(stream, component: component, references: references, into: out.values)
       if keeping { out.coefficients = out.values.duplicate }
       transform!.synthesiseInside(out.values, core: box)
@@ -121,10 +127,24 @@ final class FieldDecoder: @unchecked Sendable {
     return out
   }
 
+  private func isAutoencoded(_ tile: Box) -> Bool {
+    guard let autoencoded else { return false }
+    return autoencoded[tiles.position(of: Index3(tile.lower.z / tiles.edge.z, tile.lower.y / tiles.edge.y, tile.lower.x / tiles.edge.x))]
+  }
+  /// Values of all components from the stream of the first.
+  private func decodePatches(_ stream: TileStream, component: Int, box: Box, into out: inout Staged) throws {
+    guard stream.side.isEmpty, component == 0 || stream.payload.isEmpty else { throw StreamError(.invalid, offset: 0) }
+    if component > 0 { return }
+    let (codec, latents) = autoencoder!, q = try decodeLatents(stream.payload, latents, codec.patches(of: box), latentTables)
+    out.others = codec.values(
+      q, box, type: coding.workType, factor: coding.patches?.factor ?? coding.step, shifts: coding.patches?.shifts ?? coding.shifts)
+    out.values = out.others.removeFirst()
+  }
+
   /// A stream, and whether the network corrects the tile: where there is one, the first byte of the first component's side.
   private func opened(_ bytes: [UInt8], component: Int) throws -> (TileStream, corrected: Bool) {
     var stream = try TileStream(bytes)
-    guard coding.network != nil, transform != nil, component == 0 else { return (stream, false) }
+    guard coding.network != nil, coding.patches == nil, transform != nil, component == 0 else { return (stream, false) }
     guard let first = stream.side.first, first <= 1 else { throw StreamError(.invalid, offset: 0) }
     stream.side.removeFirst()
     return (stream, first == 1)

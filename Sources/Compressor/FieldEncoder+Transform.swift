@@ -10,12 +10,15 @@ extension FieldEncoder {
   /// - Returns: `nil` where there are references and prediction from them does not pay.
   /// - Collective: all ranks.
   func runTransform(_ start: FieldCoding, _ trial: BankTrial, ranks: borrowing Communicator) throws -> EncodedField? {
-    let member = trial.member
-    let transform = member.transform(layout.grid)!
+    let member = parted?.member ?? trial.member
+    var transform = member.transform(layout.grid)!
+    if let parted { transform = PartedTransform(transform as! LappedOrthogonalTransform, layout.tiles, others: parted.chosen) }
     let shapes = BandShapes(member, grid: layout.grid, weights: shaping?.weights)
     let sampled = trial.sampled, judged = trial.judgedTiles
     // Aimed 0.006 dB too well, so that a second pass is rare.
     var step = trial.step * (shaping?.stepRatio ?? 1), correction = 0.9993 * (correcting == nil ? 1 : FieldEncoder.expectedGain)
+    // Coefficients of tiles that are another's are 0.
+    if let parted { correction *= parted.left.squareRoot() }
     if let fixed = shaping?.fixed {
       let coefficients = try analyse(transform, ranks: ranks)
       return try codeTransformed(
@@ -150,6 +153,7 @@ extension FieldEncoder {
     coding.weights = shaping?.weights
     coding.refinement = shaping?.refinement
     coding.prediction = prediction?.block
+    if let parted { (coding.network, coding.patches) = (.stored(hash: parted.hash), parted.header) }
     let first = layout.units.lowerBound
     let own = coefficients.indices.filter { sampled.contains(first + $0) }
     coding.shifts = shifts
@@ -167,7 +171,7 @@ extension FieldEncoder {
       return q
     }
     let model = try phases.measure("fit") {
-      let fitted = counted.indices.filter { judged.contains(first + counted[$0]) }
+      let fitted = counted.indices.filter { j in parted.map { !$0.chosen[layout.tile(of: first + counted[j])] } ?? judged.contains(first + counted[j]) }
       parallelFor(fitted.count, threads: threads) { j in quantised[fitted[j]] = integers(counted[fitted[j]]) }
       let part = fitted.map { (q: quantised[$0]!, component: counted[$0] % layout.components) }
       return try shapes.fit(part, fixed: shapes.model(of: part, ranks: ranks), values: survey.valid, threads: threads, ranks: ranks)
@@ -193,12 +197,18 @@ extension FieldEncoder {
       ClassTables(histogram: try reducedHistogram(histogram, ranks: ranks), sampled: !held)
     }
     coding.tables = tables.serialised
-    let reconstruct = check || target.pointwise != nil || decoded != nil || correcting != nil
+    let reconstruct = check || parted != nil || target.pointwise != nil || decoded != nil || correcting != nil
     let kept = Slots<RawArray?>(history == nil ? 0 : coefficients.count, nil)
     let streams = Slots<TileStream>(coefficients.count, TileStream()), failures = Slots<(any Error)?>(coefficients.count, nil)
     try phases.measure("entropy") {
       try compute(ranks: ranks) {
         parallelFor(coefficients.count, threads: threads) { i in
+          let tile = layout.tile(of: first + i), component = layout.component(of: first + i)
+          if let parted, let values = parted.values[tile] {
+            coefficients[i].copy(coefficients[i].box, from: values[component])
+            if component == 0 { streams[i].payload = parted.payloads[tile]! }
+            return
+          }
           let q = keeps ? quantised[i]! : integers(i)
           let (s, side): (Symbols, [UInt8])
           if keeps { (s, side) = symbols[i]! } else {

@@ -84,6 +84,8 @@ package final class FieldEncoder {
   var autoencoders: [Autoencoder] = []
   /// The one of the pass at hand.
   var correcting: Corrector?
+  /// Tiles that an autoencoder codes in the pass at hand.
+  var parted: PartedTiles?
   /// The one that the last coding with equal steps chose.
   var settled: Corrector?
   /// Where the field is one of a series.

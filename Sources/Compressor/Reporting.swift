@@ -17,7 +17,7 @@ func describe(_ r: inout FieldReport, _ d: FieldDescription) {
 
 private func set(_ r: inout FieldReport, _ coding: FieldCoding, _ stored: StoredBytes) {
   r.bound = .init(kind: coding.request.kind, value: coding.request == .lossless ? .nan : coding.request.value, absolute: coding.absolute)
-  r.transform = coding.member.name + (coding.logarithmic ? "-log" : coding.response.isEmpty ? "" : "-counts") + (coding.network?.suffix ?? "")
+  r.transform = coding.member.name + (coding.patches == nil ? "" : "/autoencoder") + (coding.logarithmic ? "-log" : coding.response.isEmpty ? "" : "-counts") + (coding.network?.suffix ?? "")
   r.granted = coding.member == .lossless || coding.member == .constant ? 0 : (coding.logarithmic ? .nan : coding.bound ?? .nan)
   if let p = coding.prediction {
     var t = FieldReport.Temporal(predicted: true, keyStep: p.key)

@@ -58,7 +58,22 @@ public struct LappedOrthogonalTransform: HaloTransform {
     if core.isEmpty { return }
     let filtered = RawArray(box: core, elementSize: input.elementSize)
     apply(filters(ALD_SEGMENT_FILTER, core), from: input, to: filtered, core)
+    transformBlocks(filtered, into: parts)
+  }
+
+  /// The DCT of every block of `parts`, unions of whole blocks.
+  func transformBlocks(_ filtered: RawArray, into parts: [RawArray]) {
     for p in parts { apply(blocks(ALD_SEGMENT_DCT, p.box), from: Mosaic(filtered), to: p, p.box) }
+  }
+  /// Cells on either side of a face between blocks that a filter mixes; 0: none does.
+  func halfWidth(at face: Int, axis: Int) -> Int {
+    let n = grid.shape[axis], edge = ((face % n) + n) % n
+    return edges[axis].first { $0.edge == edge }?.half ?? 0
+  }
+  /// The pre-filter along one axis, or its inverse, for the cells of `output`.
+  func filter(_ input: RawArray, along axis: Int, inverse: Bool, into output: RawArray) {
+    let kind = inverse ? ALD_SEGMENT_UNFILTER : ALD_SEGMENT_FILTER
+    apply((0..<3).map { $0 == axis ? filters(kind, $0, output.box) : identity(output.box.lower[$0], output.box.upper[$0]) }, from: Mosaic(input), to: output, output.box)
   }
 
   /// The inverse DCT of every block.
@@ -128,29 +143,21 @@ public struct LappedOrthogonalTransform: HaloTransform {
   }
 
   /// Segments of the filter stage that cover `core`: filters, and what no filter touches between them.
-  private func filters(_ kind: Kind, _ core: Box) -> [[ald_segment]] {
-    (0..<3).map { a in
-      let lo = core.lower[a], hi = core.upper[a], n = grid.shape[a]
-      precondition(lo >= 0 && hi <= n)
-      var list: [ald_segment] = []
-      var at = lo
-      func identity(to end: Int) {
-        while at < end {
-          let k = min(blockEdge, end - at)
-          list.append(ald_segment(start: Int64(at), length: Int32(k), kind: Int32(ALD_SEGMENT_IDENTITY)))
-          at += k
-        }
-      }
-      func filter(_ edge: Int, _ half: Int) {
-        if edge + half <= lo || edge - half >= hi { return }
-        identity(to: edge - half)
-        list.append(ald_segment(start: Int64(edge - half), length: Int32(2 * half), kind: Int32(kind)))
-        at = edge + half
-      }
-      for (edge, half) in edges[a] { filter(edge, half) }
-      if let wrap = edges[a].first, wrap.edge == 0 { filter(n, wrap.half) }
-      identity(to: hi)
-      return list
+  private func filters(_ kind: Kind, _ core: Box) -> [[ald_segment]] { (0..<3).map { filters(kind, $0, core) } }
+  private func filters(_ kind: Kind, _ a: Int, _ core: Box) -> [ald_segment] {
+    let lo = core.lower[a], hi = core.upper[a], n = grid.shape[a]
+    precondition(lo >= 0 && hi <= n)
+    var list: [ald_segment] = [], at = lo
+    func filter(_ edge: Int, _ half: Int) {
+      if edge + half <= lo || edge - half >= hi { return }
+      list += identity(at, edge - half) + [ald_segment(start: Int64(edge - half), length: Int32(2 * half), kind: Int32(kind))]
+      at = edge + half
     }
+    for (edge, half) in edges[a] { filter(edge, half) }
+    if let wrap = edges[a].first, wrap.edge == 0 { filter(n, wrap.half) }
+    return list + identity(at, hi)
+  }
+  private func identity(_ lower: Int, _ upper: Int) -> [ald_segment] {
+    stride(from: lower, to: upper, by: blockEdge).map { ald_segment(start: Int64($0), length: Int32(min(blockEdge, upper - $0)), kind: Int32(ALD_SEGMENT_IDENTITY)) }
   }
 }

@@ -16,12 +16,17 @@ extension FieldEncoder {
     var best = forced == .autoencoder ? nil : try others()
     var values = models.isEmpty || best == nil ? nil : decoded?.array
     for m in models {
-      guard let e = try runAutoencoder(m, coding, ranks: ranks) else { continue }
-      let better = best.map { b in
-        if target.rate != nil, let r = e.rmse, let s = b.rmse { return r < s }
-        return storedBytes(e) < storedBytes(b)
-      } ?? true
-      if better { (best, values, spectral) = (e, decoded?.array, nil) }
+      let (codec, inputs) = try prepared(m, ranks: ranks)
+      func take(_ e: EncodedField?) {
+        guard let e else { return }
+        let better = best.map { b in
+          if target.rate != nil, let r = e.rmse, let s = b.rmse { return r < s }
+          return storedBytes(e) < storedBytes(b) && (target.pointwise != nil || target.rmse.map { (e.rmse ?? .infinity) <= $0 } ?? true)
+        } ?? true
+        if better { (best, values, spectral) = (e, decoded?.array, nil) }
+      }
+      take(try runAutoencoder(codec, inputs, coding, ranks: ranks))
+      if forced == nil { take(try runParted(codec, inputs, coding, ranks: ranks)) }
     }
     guard let best else {
       throw Failure(.usage, models.isEmpty
@@ -35,18 +40,24 @@ extension FieldEncoder {
   /// Tiles whose error tells the factor on the steps.
   private static let sampledValues = 1 << 19
   /// Factors below this leave nothing to an autoencoder: what it loses anyway is more.
-  private static let leastFactor = 0x1p-12
+  static let leastFactor = 0x1p-12
+
+  /// A model for the field at hand, and what its latents are made of in each of this rank's tiles.
+  ///
+  /// - Collective: all ranks.
+  private func prepared(_ model: Autoencoder, ranks: borrowing Communicator) throws -> (AutoencoderCodec, Slots<[Float]>) {
+    let normalisation = try phases.measure("survey") { try patchNormalisation(model.shape.normalisation, ranks: ranks) }
+    let codec = AutoencoderCodec(model, normalisation, encodes: true), first = layout.mine.lowerBound, inputs = Slots<[Float]>(layout.mine.count, [])
+    try phases.measure("transform") {
+      try forEachTile(ranks: ranks) { t, original in inputs[t - first] = codec.input(original, layout.tiles.box(t)) }
+    }
+    return (codec, inputs)
+  }
 
   /// Passes until the target is met; `nil` where it cannot be.
   ///
   /// - Collective: all ranks.
-  private func runAutoencoder(_ model: Autoencoder, _ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField? {
-    let normalisation = try phases.measure("survey") { try patchNormalisation(model.shape.normalisation, ranks: ranks) }
-    let codec = AutoencoderCodec(model, normalisation, encodes: true), first = layout.mine.lowerBound
-    let inputs = Slots<[Float]>(layout.mine.count, [])
-    try phases.measure("transform") {
-      try forEachTile(ranks: ranks) { t, original in inputs[t - first] = codec.input(original, layout.tiles.box(t)) }
-    }
+  private func runAutoencoder(_ codec: AutoencoderCodec, _ inputs: Slots<[Float]>, _ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField? {
     let total = layout.tiles.count, cells = max(1, layout.grid.count / total * layout.components)
     let count = min(total, max(4, FieldEncoder.sampledValues / cells)), sample = Set((0..<count).map { (2 * $0 + 1) * total / (2 * count) })
     var kept: [(tile: Int, values: [RawArray])] = []
@@ -70,7 +81,7 @@ extension FieldEncoder {
             active = e.active
             return e.rmse
           }
-          let wider = target.pointwise == nil && !model.solvesCodes ? FieldEncoder.deadZone(active: active, of: survey.valid) : 0
+          let wider = target.pointwise == nil && !codec.model.solvesCodes ? FieldEncoder.deadZone(active: active, of: survey.valid) : 0
           if wider == deadZone { break }
           deadZone = wider
         }

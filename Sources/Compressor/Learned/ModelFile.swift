@@ -115,7 +115,7 @@ enum ModelShelf {
       model = reader.models[hash]!
     }
     let isAutoencoder = if case .autoencoder = model { true } else { false }
-    guard isAutoencoder == (coding.member == .autoencoder), model.suits(d.grid, components: d.components) else { throw Failure(.corrupt, "\(what): its model is made for other fields") }
+    guard isAutoencoder == (coding.member == .autoencoder || coding.patches != nil), model.suits(d.grid, components: d.components) else { throw Failure(.corrupt, "\(what): its model is made for other fields") }
     return model
   }
 
