@@ -40,13 +40,13 @@ enum Timing {
       let analysis = try best { for b in batches { _ = try loss.latents(b, p) } }
       let synthesis = try best { for (b, z) in zip(batches, latents) { _ = try loss.values(b, z, p) } }
       say("libtorch \(String(cString: ctorch_version())), one thread: analysis \(rounded(bytes / analysis)), synthesis \(rounded(bytes / synthesis)) MB/s of binary32 values")
-      let own = try kernels(a, blocks)
+      let own = kernels(a, blocks)
       say("the container's kernels, one thread: analysis \(own.analysis.map { rounded(bytes / $0) } ?? "solved for"), synthesis \(rounded(bytes / own.synthesis)) MB/s of binary32 values")
     }
   }
 
   /// Seconds that our kernels take for the same: cells to latents over their steps, and integers (at factor 1) to cells.
-  private static func kernels(_ a: Autoencoder, _ blocks: TrainingBlocks) throws -> (analysis: Double?, synthesis: Double) {
+  private static func kernels(_ a: Autoencoder, _ blocks: TrainingBlocks) -> (analysis: Double?, synthesis: Double) {
     let box = Box(shape: blocks.extents), parts = a.shape.components, zeros = [Double](repeating: 0, count: parts)
     let codec = AutoencoderCodec(a, PatchNormalisation(scale: 1, offsets: zeros), encodes: true)
     let values = blocks.values.indices.map { i -> [RawArray] in
@@ -58,8 +58,8 @@ enum Timing {
       }
     }
     let integers = values.map { codec.rounded(codec.input($0, box), factor: 1, deadZone: 0).q }
-    let analysis = a.solvesCodes ? nil : try best { for v in values { _ = codec.input(v, box) } }
-    return (analysis, try best { for q in integers { _ = codec.values(q, box, type: .float32, factor: 1, shifts: [0, 0, 0]) } })
+    let analysis = a.solvesCodes ? nil : best { for v in values { _ = codec.input(v, box) } }
+    return (analysis, best { for q in integers { _ = codec.values(q, box, type: .float32, factor: 1, shifts: [0, 0, 0]) } })
   }
 
   /// Seconds of this process's processor time, the best of three runs after one.

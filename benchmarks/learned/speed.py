@@ -70,7 +70,7 @@ def main():
                 run(command, "train", at("u.h5"), "-o", model(name), "-f", a.field, "--psnr", a.psnr, "--epochs", "1", *words)
         for _ in range(a.rounds):
             for _, name, _ in wanted:
-                said = run(command, "train", at("u.h5"), "--time", model(name), "-f", a.field, *dict((m[1], m[2][:2]) for m in MODELS)[name])[1]
+                said = run(command, "train", at("u.h5"), "--time", model(name), "-f", a.field, "--psnr", a.psnr, *dict((m[1], m[2][:2]) for m in MODELS)[name])[1]
                 theirs, ours = re.findall(r"analysis ([\d.]+|solved for), synthesis ([\d.]+)", said)
                 number = lambda t: float(t) if t != "solved for" else np.nan
                 jobs = lambda data: [run(command, "compress", at(data), "-o", at("c.ald"), "--psnr", a.psnr, "--codec", "autoencoder", "--model", model(name), "--threads", "1", "-q")[0],
