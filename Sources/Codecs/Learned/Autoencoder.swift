@@ -134,35 +134,24 @@ public struct Autoencoder: Sendable, Equatable {
     w.put(varint: shape.bits)
     w.put(n.threshold)
     for v in n.steps + n.magnitudes + n.penalties { w.put(v) }
-    let top = Float(1 << (shape.bits - 1) - 1)
     for l in shape.layers {
-      let values = n.parameters[at..<at + l.inputs * l.outputs], scale = max(values.reduce(0) { max($0, abs($1)) } / top, .leastNormalMagnitude)
-      at += values.count
-      w.put(scale)
-      w.put(IntegerPacking.packed(values.map { Int(max(-top, min(top, ($0 / scale).rounded()))) }, bits: shape.bits))
-      if l.biased {
-        for b in n.parameters[at..<at + l.outputs] { w.put(b) }
-        at += l.outputs
-      }
+      let first = at, biases = l.biased ? l.outputs : 0
+      at += l.inputs * l.outputs
+      w.put(weights: n.parameters[first..<at], bits: shape.bits)
+      for b in n.parameters[at..<at + biases] { w.put(b) }
+      at += biases
     }
     try! self.init(serialised: w.bytes)
   }
 
   /// The first byte; that of a `Network` is 1.
   static let version: UInt8 = 2
-  /// Largest scale, bias, step and magnitude that bytes may hold.
-  private static let limit: Float = 0x1p40
 
   /// - Throws: `StreamError` for bytes that are no autoencoder of this version.
   public init(serialised bytes: [UInt8]) throws {
     var r = ByteReader(bytes)
     guard try r.byte() == Autoencoder.version else { throw StreamError(.unknownVersion, offset: 0) }
     func number() throws -> Int { try r.varint(limit: 1 << 14) }
-    func float(_ range: ClosedRange<Float> = -Autoencoder.limit...Autoencoder.limit) throws -> Float {
-      let v = try r.float()
-      guard range.contains(v) else { throw StreamError(.invalid, offset: r.offset) }
-      return v
-    }
     func require(_ c: Bool) throws { if !c { throw StreamError(.invalid, offset: r.offset) } }
     var shape = Shape(components: try number(), patch: Index3(try number(), try number(), try number()), latents: try number())
     let tied = try r.byte()
@@ -179,16 +168,14 @@ public struct Autoencoder: Sendable, Equatable {
     shape.structure = structure == 0 ? .identity : structure == 1 ? .diagonal : .groups(structure - 1)
     shape.bits = try number()
     try require(shape.isValid)
-    let threshold = try float(0...Autoencoder.limit)
-    func floats(_ least: Float) throws -> [Float] { try (0..<shape.latents).map { _ in try float(least...Autoencoder.limit) } }
+    let threshold = try r.float(in: 0...layerLimit)
+    func floats(_ least: Float) throws -> [Float] { try (0..<shape.latents).map { _ in try r.float(in: least...layerLimit) } }
     var numbers = Numbers(parameters: [], steps: try floats(0x1p-40), magnitudes: try floats(0))
     if structure == 1 { numbers.penalties = try floats(0) }
     numbers.threshold = threshold
     var analysis: [Dense] = [], synthesis: [Dense] = []
     for (k, l) in shape.layers.enumerated() {
-      let scale = try float(0...Autoencoder.limit), count = l.inputs * l.outputs
-      let weights = IntegerPacking.unpacked(try r.take((count * shape.bits + 7) / 8), bits: shape.bits, count: count).map { scale * Float($0) }
-      let bias = l.biased ? try (0..<l.outputs).map { _ in try float() } : []
+      let count = l.inputs * l.outputs, weights = try r.weights(count, bits: shape.bits), bias = try r.biases(l.biased ? l.outputs : 0)
       let layer = Dense(l, weights: weights, bias: bias)
       if k < shape.analysisLayers.count { analysis.append(layer) } else { synthesis.append(layer) }
       numbers.parameters += weights + bias
@@ -229,26 +216,5 @@ public struct Autoencoder: Sendable, Equatable {
     }
     layers[layers.count - 1].apply(h, out, adding: true)
     return out
-  }
-}
-
-/// Integers of 2 to 16 bits, two's complement, lowest bit first, one after the other; the last byte is filled with zeros.
-enum IntegerPacking {
-  static func packed(_ values: [Int], bits: Int) -> [UInt8] {
-    var out = [UInt8](repeating: 0, count: (values.count * bits + 7) / 8), at = 0
-    for v in values { for b in 0..<bits {
-      if v >> b & 1 == 1 { out[at >> 3] |= 1 << UInt8(at & 7) }
-      at += 1
-    } }
-    return out
-  }
-  static func unpacked(_ bytes: [UInt8], bits: Int, count: Int) -> [Int] {
-    (0..<count).map { i in
-      let at = i * bits
-      var word = 0
-      for k in 0...2 where at >> 3 + k < bytes.count { word |= Int(bytes[at >> 3 + k]) << (8 * k) }
-      let v = word >> (at & 7) & (1 << bits - 1)
-      return v >> (bits - 1) == 1 ? v - 1 << bits : v
-    }
   }
 }

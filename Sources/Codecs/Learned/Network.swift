@@ -87,25 +87,17 @@ public struct Network: Sendable, Equatable {
     var w = ByteWriter(), at = 0
     w.put(Network.version)
     for n in shape.numbers { w.put(varint: n) }
-    func put(_ v: UInt32, _ bytes: Int) { for k in 0..<bytes { w.put(UInt8(truncatingIfNeeded: v >> UInt32(8 * k))) } }
     for l in shape.layers {
-      let values = parameters[at..<at + shape.weightCount(l)]
-      at += values.count
-      let largest = values.reduce(0) { max($0, abs($1)) }
-      let scale = largest > 0 ? max(largest / 32767, .leastNormalMagnitude) : 0
-      put(scale.bitPattern, 4)
-      for v in values { put(UInt32(bitPattern: scale > 0 ? Int32(max(-32767, min(32767, (v / scale).rounded()))) : 0), 2) }
-      if l.biased {
-        for b in parameters[at..<at + l.outputs] { put(b.bitPattern, 4) }
-        at += l.outputs
-      }
+      let first = at, biases = l.biased ? l.outputs : 0
+      at += shape.weightCount(l)
+      w.put(weights: parameters[first..<at], bits: 16)
+      for b in parameters[at..<at + biases] { w.put(b) }
+      at += biases
     }
     try! self.init(serialised: w.bytes)
   }
 
   static let version: UInt8 = 1
-  /// Largest scale and bias that bytes may hold.
-  private static let limit: Float = 0x1p40
 
   /// - Throws: `StreamError` for bytes that are no network of this version.
   public init(serialised bytes: [UInt8]) throws {
@@ -114,16 +106,9 @@ public struct Network: Sendable, Equatable {
     var numbers: [Int] = []
     for _ in 0..<5 { numbers.append(try r.varint(limit: 256)) }
     let shape = try Shape(numbers)
-    func float() throws -> Float {
-      let v = try r.float()
-      guard abs(v) <= Network.limit else { throw StreamError(.invalid, offset: r.offset) }
-      return v
-    }
     var parameters: [Float] = [], convolutions: [Convolution] = []
     for l in shape.layers {
-      let scale = try float(), raw = try r.take(2 * shape.weightCount(l))
-      let weights = stride(from: 0, to: raw.count, by: 2).map { scale * Float(Int16(bitPattern: UInt16(raw[$0]) | UInt16(raw[$0 + 1]) << 8)) }
-      let bias = l.biased ? try (0..<l.outputs).map { _ in try float() } : []
+      let weights = try r.weights(shape.weightCount(l), bits: 16), bias = try r.biases(l.biased ? l.outputs : 0)
       convolutions.append(Convolution(l, dimensions: shape.dimensions, weights: weights, bias: bias))
       parameters += weights + bias
     }

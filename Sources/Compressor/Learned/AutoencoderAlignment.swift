@@ -40,7 +40,7 @@ struct AutoencoderAlignment: BandStatistics {
     try encoder.forEachTile(ranks: ranks) { t, original in slots[t - first] = codec.input(original, layout.tiles.box(t)) }
     for i in inputs.indices { inputs[i] = slots[i] }
     let boxes = layout.mine.map { layout.tiles.box($0) }
-    let rounded = inputs.map { AutoencoderCodec.quantised(codec.scaled($0, factor: factor), deadZone: 0) }
+    let rounded = inputs.map { codec.rounded($0, factor: factor, deadZone: 0).q }
     let x = try encoder.source.ordered(order).parts(on: domain)
 
     // Sums over latents of the same number, tile by tile: the same bits for any cutting.
