@@ -29,8 +29,9 @@ extension FieldEncoder {
   func runParted(_ codec: AutoencoderCodec, _ inputs: Slots<[Float]>, _ start: FieldCoding, ranks: borrowing Communicator) throws -> EncodedField? {
     let total = layout.tiles.count
     guard let wanted = target.rmse, target.rate == nil, total > 1 else { return nil }
-    let trial = try bankTrial(ranks: ranks), member = trial.member == .lapped8 ? trial.member : .lapped16
-    let plain = try coefficientCosts(member, step: wanted * 12.0.squareRoot(), ranks: ranks)
+    let trial = try bankTrial(ranks: ranks), step = wanted * 12.0.squareRoot()
+    let transforms = [FieldCoding.Member.lapped16, .lapped8].map { (member: $0, whole: $0.transform(layout.grid) as! LappedOrthogonalTransform) }
+    let costs = try transforms.map { try coefficientCosts($0.whole, step: step, ranks: ranks) }, plain = zip(costs[0], costs[1]).map(min)
     var factor = 1.0, chosen = [Bool](repeating: false, count: total)
     var last = (bits: [Double](), errors: [Double]()), at = 0.0
     func price(_ f: Double) throws {
@@ -51,6 +52,12 @@ extension FieldEncoder {
       for t in 0..<total { chosen[t] = last.errors[t] <= FieldEncoder.largestError * wanted * wanted && last.bits[t] < plain[t] }
       if !chosen.contains(true) || !chosen.contains(false) { return nil }
     }
+    // What suits the whole field need not suit what is left of it.
+    let left = try transforms.map { t in
+      let bits = try coefficientCosts(PartedTransform(t.whole, layout.tiles, others: chosen), step: step, ranks: ranks)
+      return zip(bits, chosen).reduce(0) { $0 + ($1.1 ? 0 : $1.0) }
+    }
+    let member = transforms[left[1] < left[0] ? 1 : 0].member
     parted = try part(codec, inputs, member, chosen, factor: factor, ranks: ranks)
     defer { parted = nil }
     return try runTransform(start, trial, ranks: ranks)
@@ -59,8 +66,8 @@ extension FieldEncoder {
   /// Bits that the coefficients of each tile come to, by the proxy of the bank's trial.
   ///
   /// - Collective: all ranks.
-  private func coefficientCosts(_ member: FieldCoding.Member, step: Double, ranks: borrowing Communicator) throws -> [Double] {
-    let coefficients = try analyse(member.transform(layout.grid)!, ranks: ranks), parts = layout.components
+  private func coefficientCosts(_ transform: any HaloTransform, step: Double, ranks: borrowing Communicator) throws -> [Double] {
+    let coefficients = try analyse(transform, ranks: ranks), parts = layout.components
     var bits = [Double](repeating: 0, count: layout.tiles.count)
     for i in layout.mine {
       for c in coefficients[(i - layout.mine.lowerBound) * parts..<(i - layout.mine.lowerBound + 1) * parts] {
