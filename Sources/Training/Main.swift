@@ -40,6 +40,8 @@ import MPI
     func say(_ line: String) { if first, !o.quiet { emit(line + "\n", to: 2) } }
     try ranks.agree { try Torch.check(ctorch_threads(1), "threads") }
     if o.timed != nil { return try Timing.run(o, ranks: ranks, say: say) }
+    // Hours of training are not to end for want of a folder.
+    try ranks.agree { if first { for path in [o.output, o.checkpoint, o.report].compactMap({ $0 }) { try requireFolder(of: path) } } }
     var trainer: any Learner
     if o.kind == .network { trainer = try CorrectionTrainer(o, ranks: ranks, say: say) } else { trainer = try CodeTrainer(o, ranks: ranks, say: say) }
     var log = trainer.log
@@ -88,6 +90,10 @@ import MPI
     return Double(t.tv_sec) + Double(t.tv_nsec) * 1e-9
   }
   private static func emit(_ text: String, to descriptor: Int32) { _ = Array(text.utf8).withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) } }
+  private static func requireFolder(of path: String) throws {
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "./"
+    guard access(folder, W_OK | X_OK) == 0 else { throw Failure(.inputOutput, "cannot write '\(path)': folder '\(folder)': \(String(cString: strerror(errno)))") }
+  }
   private static func replace(_ path: String, with text: String) throws {
     let temporary = path + ".tmp"
     guard let f = fopen(temporary, "w") else { throw Failure(.inputOutput, "cannot create '\(path)': \(String(cString: strerror(errno)))") }

@@ -84,6 +84,8 @@ import Testing
     let none = try place.run("\(TrainTests.words) --epochs 1 -o @c.aldm --device cuda:99", status: 1)
     #expect(none.stderr.contains("--device cpu"))
     _ = try place.run("train @tg.h5 -f nothing --psnr 45 -o @c.aldm", status: 2)
+    let lost = try place.run("\(TrainTests.words) --epochs 1 -o @nowhere/c.aldm", ranks: 2, status: 2)
+    #expect(lost.stderr.contains("nowhere/': No such file or directory") && !lost.stderr.contains("epoch"), "\(lost.stderr)")
   }
 
   static let code = "train @tg.h5 -f velocity --steps 2:5 --validate 5:6 --patch 4 --batch 4 -q"

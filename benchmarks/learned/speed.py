@@ -62,6 +62,7 @@ def main():
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         at = lambda x: os.path.join(folder, x)
         kept = a.models or folder
+        os.makedirs(kept, exist_ok=True)
         mb = copy(a.data, at("u.h5"), a.field)
         copy(a.data, at("small.h5"), a.field, np.s_[:1, :, :16, :16, :16])
         model = lambda name: os.path.join(kept, name + ".aldm")
