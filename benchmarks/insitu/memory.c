@@ -1,7 +1,8 @@
 // Memory of a rank while a step is put and coded, beside what it had before: VmHWM, reset before every step.
 //   mpicc -O2 memory.c $(pkg-config --cflags --libs alidade) -lm -o memory
-//   mpirun -n RANKS ./memory PATH N FIELDS walls|wraps scalars|vector copied|borrowed wait|async [STEPS [keys]]
-// N^3 cells of float64 per rank; vector: the first three fields are one; keys: steps are predicted from two others, whose coefficients stay.
+//   mpirun -n RANKS ./memory PATH N FIELDS walls|wraps scalars|vector copied|borrowed wait|async [STEPS [keys|rate|rough]]
+// N^3 cells of float64 per rank; vector: the first three fields are one; keys: steps are predicted from two others, whose coefficients stay; rate: 2 bits
+// per value in place of 1e-4 of the range; rough: noise of 80 times that.
 // Ends with 1 where a step takes more than 1.5 times its data and 64 MB, and those two where there are such.
 #include <alidade.h>
 #include <math.h>
@@ -36,7 +37,7 @@ int main(int argc, char **argv) {
   if (argc < 8) MPI_Abort(MPI_COMM_WORLD, 1);
   const int64_t n = atoll(argv[2]), fields = atoll(argv[3]), shape[3] = {n * size, n, n}, lower[3] = {n * rank, 0, 0}, extent[3] = {n, n, n};
   const int wraps = !strcmp(argv[4], "wraps"), vector = !strcmp(argv[5], "vector"), borrowed = !strcmp(argv[6], "borrowed"), async = !strcmp(argv[7], "async");
-  const int steps = argc > 8 ? atoi(argv[8]) : 4, keys = argc > 9;
+  const int steps = argc > 8 ? atoi(argv[8]) : 4, keys = argc > 9 && !strcmp(argv[9], "keys"), rate = argc > 9 && !strcmp(argv[9], "rate"), rough = argc > 9 && !strcmp(argv[9], "rough");
   int over = 0;
   enum { WAVES = 6 };
   double *a = malloc(fields * n * n * n * sizeof *a), *along[3];
@@ -49,7 +50,7 @@ int main(int argc, char **argv) {
   for (int f = 0; f < fields; f++) {
     char name[16];
     snprintf(name, sizeof name, "u%d", f);
-    must(w, ald_field(w, name, &(ald_field_options){.size = sizeof(ald_field_options), .bound = {ALD_RELATIVE, 1e-4}}, &id[f]));
+    must(w, ald_field(w, name, &(ald_field_options){.size = sizeof(ald_field_options), .bound = rate ? (ald_bound){ALD_RATE, 2} : (ald_bound){ALD_RELATIVE, 1e-4}}, &id[f]));
   }
   if (vector) must(w, ald_vector(w, "velocity", 3, id));
   must(w, ald_commit(w));
@@ -68,7 +69,7 @@ int main(int argc, char **argv) {
         double v = 0;
         for (int w = 0; w < WAVES; w++) v += along[0][w * n + i] * along[1][w * n + j] * along[2][w * n + k];
         seed = seed * 6364136223846793005u + 1442695040888963407u;
-        a[((f * n + k) * n + j) * n + i] = v + 1e-4 * (double)(seed >> 33) * 0x1p-31;
+        a[((f * n + k) * n + j) * n + i] = v + (rough ? 3e-2 : 1e-4) * (double)(seed >> 33) * 0x1p-31;
       }
     }
     MPI_Barrier(MPI_COMM_WORLD);

@@ -25,6 +25,10 @@ done <<'ROWS'
 3 walls vector copied wait 3
 3 wraps vector copied wait 3
 3 wraps vector copied async 3
+3 wraps vector copied wait 3 rate
+3 wraps vector copied wait 3 rough
+3 walls vector copied wait 3 rate
+3 walls vector copied wait 3 rough
 4 walls scalars borrowed wait 3
 3 wraps vector borrowed async 3
 4 walls vector copied wait 4 keys

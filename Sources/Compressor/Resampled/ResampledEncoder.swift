@@ -33,11 +33,15 @@ final class ResampledEncoder {
   static func make(_ encoder: FieldEncoder, wanted: Double, ranks: borrowing Communicator) throws -> ResampledEncoder? {
     let shape = encoder.layout.grid.shape
     let transform = try SpectralTransform(shape, modes: SpectralModes.all(shape), ranks: ranks)
-    let modes = try encoder.modes(transform, ranks: ranks)
-    let energies = try ResampledEncoder.energies(modes, transform, range: encoder.survey.range, ranks: ranks)
+    // In a host one component after the other: most fields have too many waves, and another pass may be held meanwhile.
+    let parts = encoder.layout.components, held = HostHeap.isTight ? nil : try encoder.modes(transform, ranks: ranks)
+    let energies = try ResampledEncoder.energies(transform, components: parts, range: encoder.survey.range, ranks: ranks) {
+      try held?[$0] ?? encoder.modes(transform, of: $0, ranks: ranks)[0]
+    }
     let ratio = wanted / encoder.survey.range
     let allowed = ratio * ratio * unit
-    guard let (grid, gain, missed, kept) = chosen(energies, allowed: allowed, shape, components: modes.count) else { return nil }
+    guard let (grid, gain, missed, kept) = chosen(energies, allowed: allowed, shape, components: parts) else { return nil }
+    let modes = try held ?? encoder.modes(transform, ranks: ranks)
     return try ResampledEncoder(encoder, grid, gain: gain, missed: missed, kept: kept, wanted: wanted, modes, transform, ranks: ranks)
   }
 
@@ -46,13 +50,17 @@ final class ResampledEncoder {
 
   /// Energies of |index| along z, y and x, the means left out.
   ///
+  /// - Parameter modes: of a component. Collective, in order.
   /// - Collective: all ranks.
-  private static func energies(_ modes: [RawArray], _ transform: SpectralTransform, range: Double, ranks: borrowing Communicator) throws -> [[Int]] {
+  private static func energies(
+    _ transform: SpectralTransform, components: Int, range: Double, ranks: borrowing Communicator, _ modes: (Int) throws -> RawArray
+  ) throws -> [[Int]] {
     let box = transform.mine, n = box.shape, shape = transform.shape, cells = Double(shape.product)
-    let scale = unit / (range * range * cells * cells * Double(modes.count))
+    let scale = unit / (range * range * cells * cells * Double(components))
     var sums = (0..<3).map { [Int](repeating: 0, count: shape[$0] / 2 + 1) }
-    for a in modes where !box.isEmpty {
-      let p = a.bound(to: Double.self)
+    for c in 0..<components {
+      let a = try modes(c), p = a.bound(to: Double.self)
+      if box.isEmpty { continue }
       var i = 0
       for z in box.lower.z..<box.upper.z { for y in box.lower.y..<box.upper.y {
         var row = 0

@@ -13,6 +13,8 @@ public enum HostHeap {
     ald_scratch_map_from(1 << 15)
     isAnothers.store(true, ordering: .relaxed)
   }
+  /// Whether memory is worth more than a second transform.
+  static var isTight: Bool { isAnothers.load(ordering: .relaxed) }
   /// Gives free pages back to the system: freed scratch raises the C library's threshold for that to tens of megabytes.
-  static func trim() { if isAnothers.load(ordering: .relaxed) { ald_heap_trim() } }
+  static func trim() { if isTight { ald_heap_trim() } }
 }

@@ -8,16 +8,16 @@ import Statistics
 // What members have in common that decode a field as a whole.
 
 extension FieldEncoder {
-  /// Coefficients of the modes of each component that are this rank's.
+  /// Coefficients of the modes of each component, or of `component` alone, that are this rank's.
   ///
   /// - Collective: all ranks.
-  func modes(_ transform: SpectralTransform, ranks: borrowing Communicator) throws -> [RawArray] {
+  func modes(_ transform: SpectralTransform, of component: Int? = nil, ranks: borrowing Communicator) throws -> [RawArray] {
     let plan = try Redistribution(have: source.boxes, want: [transform.rows], grid: Grid(shape: transform.shape), ranks: ranks)
     defer {
       transform.rest()
       HostHeap.trim()
     }
-    return try source.arrays.map { a in try transform.forward(of: source.type, ranks: ranks) { try plan.move(a, into: [$0], ranks: ranks) } }
+    return try source.arrays[component.map { $0..<$0 + 1 } ?? 0..<source.arrays.count].map { a in try transform.forward(of: source.type, ranks: ranks) { try plan.move(a, into: [$0], ranks: ranks) } }
   }
 
   /// Errors of decoded values over all ranks, and this rank's streams of outliers: component after component, so that few values are held.

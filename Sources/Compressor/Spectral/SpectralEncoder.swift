@@ -327,7 +327,7 @@ final class SpectralEncoder {
   }
 
   /// What a pass is for. After the last one another is rare: the modes are let go of, and come back where it is needed. Of one that is measured nothing
-  /// but its bytes is wanted.
+  /// but its bytes is wanted; in a host it lets go of the modes too.
   enum Purpose { case measured, coded, last }
 
   /// - Collective: all ranks.
@@ -340,7 +340,7 @@ final class SpectralEncoder {
     let e = try error(step, ranks: ranks)
     guard e.largest < SpectralEncoder.most, step > 0, step.isFinite else { return nil }
     let k = quantiser(step: step, shifts: e.shifts), box = transform.mine, shape = transform.shape
-    let letsGo = purpose == .last && !isLookedAt && shaping == nil
+    let letsGo = (purpose == .last || purpose == .measured && HostHeap.isTight) && !isLookedAt && shaping == nil
     var given = numbers, integers: [RawArray] = []
     if letsGo { letGo() }
     while !given.isEmpty { integers.append(quantised(given.removeFirst(), k, emptying: letsGo)) }
